@@ -1,0 +1,41 @@
+//! The words that Potstill's crates share, and the traits between them.
+//!
+//! One batch runs through all of them:
+//!
+//! ```text
+//! TokenRow ─▶ TokenBatch ─┬─▶ Teacher::signal ─▶ TeacherSignal ─┐
+//!                         └─▶ CausalLm::encode ─▶ StudentView ──┴─▶ Objective ─▶ LossTerm
+//! ```
+//!
+//! - [`TokenBatch`] holds packed token rows and, in [`Rows`], the positions that count.
+//! - [`CausalLm`] is an architecture. Student and in-process teacher are roles of one, not types.
+//! - [`Teacher`] is a *source of signals*; a [`TeacherSignal`] never carries autodiff.
+//! - [`Objective`] turns both into named [`LossTerm`]s.
+//! - [`Generate`] continues token sequences.
+//! - [`Vocabulary`] decides once, at construction, whether student and teacher speak the same tokens.
+//!
+//! This crate does no IO and prefers no backend.
+
+mod batch;
+mod causal_lm;
+mod generate;
+mod head;
+mod message;
+mod objective;
+mod signal;
+mod taps;
+mod teacher;
+mod vocabulary;
+
+pub use batch::{Rows, TokenBatch, TokenRow};
+pub use causal_lm::{CausalLm, Encoded};
+pub use generate::{
+    FinishReason, Generate, GenerateError, GenerateOptions, Generation, Sampling, StopRule,
+};
+pub use head::LmHead;
+pub use message::{Message, Role};
+pub use objective::{LossTerm, Objective, ObjectiveInput, StudentView};
+pub use signal::{Prediction, Support, TeacherSignal};
+pub use taps::{Tapped, Taps};
+pub use teacher::{Teacher, TeacherError};
+pub use vocabulary::{TokenizerIdentity, Vocabulary, VocabularyMismatch};

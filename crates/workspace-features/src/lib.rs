@@ -1,0 +1,1 @@
+//! Nothing: this crate only pins the features of shared dependencies, see its manifest.
