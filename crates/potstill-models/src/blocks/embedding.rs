@@ -1,0 +1,37 @@
+//! A table of vectors.
+
+use burn::module::Param;
+use burn::prelude::*;
+
+use super::deferred;
+
+/// One vector for each token, position or token type; also a head, read the other way.
+#[derive(Module, Debug)]
+pub(crate) struct Embedding {
+    weight: Param<Tensor<2>>,
+}
+
+impl Embedding {
+    pub(crate) fn new(rows: usize, d_model: usize, device: &Device) -> Self {
+        Self {
+            weight: deferred([rows, d_model], device),
+        }
+    }
+
+    /// Looks vectors up.
+    ///
+    /// # Shapes
+    ///
+    /// - `ids`: `[batch, seq]`
+    /// - output: `[batch, seq, d_model]`
+    #[must_use]
+    pub(crate) fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        burn::tensor::module::embedding(self.weight.val(), ids)
+    }
+
+    /// The table itself, `[rows, d_model]`.
+    #[must_use]
+    pub(crate) fn table(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+}

@@ -1,0 +1,217 @@
+//! Continuing prompts with a key-value cache.
+//!
+//! Prompts of different lengths share a batch by padding on the left. A batch is read in one pass;
+//! then every step reads one token a row, and rows that have ended leave the batch.
+
+use std::ops::Range;
+
+use burn::prelude::*;
+use potstill_core::{CausalLm, FinishReason, Generate, GenerateError, GenerateOptions, Generation};
+use rayon::prelude::*;
+
+use crate::sample::{Sampler, Streams};
+use crate::{KvCache, LanguageModel};
+
+/// Most columns of a batch, rows times length with the new tokens: what bounds the cache.
+const BATCH_COLUMNS: usize = 1 << 16;
+
+/// Prompts are continued in batches without autodiff; a prompt's continuation depends on neither
+/// the order nor the number of the others.
+///
+/// With temperature 0 the repetition penalty still applies, and the filters do not. Several copies
+/// of one prompt get different random numbers.
+impl Generate for LanguageModel {
+    fn generate(
+        &self,
+        prompts: &[Vec<u32>],
+        options: &GenerateOptions,
+    ) -> Result<Vec<Generation>, GenerateError> {
+        options.sampling.validate()?;
+        for (index, prompt) in prompts.iter().enumerate() {
+            check(self, index, prompt, options.max_new_tokens)?;
+        }
+        let mut streams = Streams::new(options.seed);
+        let mut sequences: Vec<Sequence> = (0..)
+            .zip(prompts)
+            .map(|(index, prompt)| Sequence {
+                index,
+                prompt,
+                sampler: Sampler::new(options.sampling, prompt, streams.next(prompt)),
+                tokens: Vec::new(),
+                log_probs: Vec::new(),
+                finish: (options.max_new_tokens == 0).then_some(FinishReason::Length),
+            })
+            .collect();
+        // Prompts of about the same length share a batch, so that little is padding.
+        sequences.sort_by_key(|sequence| sequence.prompt.len());
+        if options.max_new_tokens > 0 {
+            let model = self.valid();
+            let lengths: Vec<usize> = sequences
+                .iter()
+                .map(|sequence| sequence.prompt.len())
+                .collect();
+            for batch in batches(&lengths, options.max_new_tokens) {
+                continue_batch(&model, &mut sequences[batch], options)?;
+            }
+        }
+        sequences.sort_by_key(|sequence| sequence.index);
+        Ok(sequences
+            .into_iter()
+            .map(Sequence::into_generation)
+            .collect())
+    }
+}
+
+fn check(
+    model: &LanguageModel,
+    index: usize,
+    prompt: &[u32],
+    max_new_tokens: usize,
+) -> Result<(), GenerateError> {
+    let (vocab_size, max_positions) = (model.vocab_size(), model.max_positions());
+    if prompt.is_empty() {
+        return Err(GenerateError::EmptyPrompt { prompt: index });
+    }
+    if let Some(&token) = prompt.iter().find(|&&token| token as usize >= vocab_size) {
+        return Err(GenerateError::UnknownToken {
+            prompt: index,
+            token,
+            vocab_size,
+        });
+    }
+    let length = prompt.len();
+    if length.saturating_add(max_new_tokens) > max_positions {
+        return Err(GenerateError::TooLong {
+            prompt: index,
+            length,
+            max_new_tokens,
+            max_positions,
+        });
+    }
+    Ok(())
+}
+
+/// Cuts prompts of ascending lengths into batches of at most [`BATCH_COLUMNS`], or of one prompt.
+fn batches(lengths: &[usize], max_new_tokens: usize) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let mut start = 0;
+    for (end, length) in lengths.iter().enumerate() {
+        let columns = (end + 1 - start).saturating_mul(length + max_new_tokens);
+        if columns > BATCH_COLUMNS && end > start {
+            batches.push(start..end);
+            start = end;
+        }
+    }
+    if start < lengths.len() {
+        batches.push(start..lengths.len());
+    }
+    batches
+}
+
+fn continue_batch(
+    model: &LanguageModel,
+    sequences: &mut [Sequence],
+    options: &GenerateOptions,
+) -> Result<(), GenerateError> {
+    let head = model.head();
+    let (vocab_size, device) = (head.vocab_size(), head.weight.device());
+    let longest = sequences
+        .iter()
+        .map(|sequence| sequence.prompt.len())
+        .max()
+        .unwrap_or(0);
+    let padding: Vec<usize> = sequences
+        .iter()
+        .map(|sequence| longest - sequence.prompt.len())
+        .collect();
+    let padded = sequences
+        .iter()
+        .zip(&padding)
+        .flat_map(|(sequence, &padding)| {
+            // Any token will do: nobody attends to padding.
+            std::iter::repeat_n(sequence.prompt[0], padding).chain(sequence.prompt.iter().copied())
+        });
+    let mut input = token_tensor(padded, sequences.len(), &device);
+    // The last token is never read.
+    let mut cache = KvCache::new(padding, longest + options.max_new_tokens - 1);
+    let mut live: Vec<&mut Sequence> = sequences.iter_mut().collect();
+    loop {
+        let hidden = model.forward_cached(input, &mut cache);
+        let logits = head.logits(hidden).into_data().convert::<f32>();
+        let logits = logits.as_slice::<f32>().expect("they were converted");
+        live.par_iter_mut()
+            .zip(logits.par_chunks_exact(vocab_size))
+            .map(|(sequence, logits)| sequence.push(logits, options))
+            .collect::<Result<Vec<()>, GenerateError>>()?;
+
+        let unfinished: Vec<usize> = (0..live.len())
+            .filter(|&row| live[row].finish.is_none())
+            .collect();
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        cache.retain_rows(&unfinished);
+        live.retain(|sequence| sequence.finish.is_none());
+        let last = live
+            .iter()
+            .filter_map(|sequence| sequence.tokens.last().copied());
+        input = token_tensor(last, live.len(), &device);
+    }
+}
+
+/// # Shapes
+///
+/// - output: `[rows, tokens / rows]`
+fn token_tensor(tokens: impl Iterator<Item = u32>, rows: usize, device: &Device) -> Tensor<2, Int> {
+    let tokens: Vec<i32> = tokens.map(u32::cast_signed).collect();
+    let columns = tokens.len() / rows;
+    Tensor::from_data(TensorData::new(tokens, [rows, columns]), device)
+}
+
+struct Sequence<'a> {
+    /// Place among the prompts of the call.
+    index: usize,
+    prompt: &'a [u32],
+    sampler: Sampler,
+    tokens: Vec<u32>,
+    log_probs: Vec<f32>,
+    finish: Option<FinishReason>,
+}
+
+impl Sequence<'_> {
+    /// Chooses the next token, and notes whether it is the last.
+    fn push(&mut self, logits: &[f32], options: &GenerateOptions) -> Result<(), GenerateError> {
+        let choice = self
+            .sampler
+            .choose(logits)
+            .ok_or(GenerateError::NoFiniteLogit {
+                prompt: self.index,
+                generated: self.tokens.len(),
+            })?;
+        self.tokens.push(choice.token);
+        self.log_probs.push(choice.log_prob);
+        self.finish = if options.stop_tokens.contains(&choice.token) {
+            Some(FinishReason::StopToken(choice.token))
+        } else if options
+            .stop_rule
+            .as_ref()
+            .is_some_and(|rule| rule.stops(&self.tokens))
+        {
+            Some(FinishReason::StopRule)
+        } else {
+            (self.tokens.len() == options.max_new_tokens).then_some(FinishReason::Length)
+        };
+        Ok(())
+    }
+
+    fn into_generation(self) -> Generation {
+        Generation {
+            tokens: self.tokens,
+            log_probs: self.log_probs,
+            finish: self.finish.unwrap_or(FinishReason::Length),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! GPT-2.
+
+use burn::prelude::*;
+use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
+
+use crate::blocks::activate;
+use crate::blocks::embedding::Embedding;
+use crate::blocks::layer_norm::LayerNorm;
+use crate::blocks::linear::Linear;
+use crate::blocks::mask::Mask;
+use crate::blocks::self_attention::{Heads, Plan};
+use crate::cache::{KvCache, LayerCache};
+use crate::{Activation, ModelConfig, taps};
+
+/// GPT-2: learned positions, pre-norm blocks with layer norms, a GELU MLP.
+///
+/// Radford et al., *Language Models are Unsupervised Multitask Learners*, 2019.
+#[derive(Module, Debug)]
+pub struct Gpt2 {
+    transformer: Decoder,
+    lm_head: Option<Embedding>,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+/// Everything but the head.
+#[derive(Module, Debug)]
+struct Decoder {
+    wte: Embedding,
+    wpe: Embedding,
+    h: Vec<Block>,
+    ln_f: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    ln_1: LayerNorm,
+    attn: SelfAttention,
+    ln_2: LayerNorm,
+    mlp: Mlp,
+}
+
+#[derive(Module, Debug)]
+struct SelfAttention {
+    c_attn: Linear,
+    c_proj: Linear,
+    #[module(skip)]
+    heads: Heads,
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    c_fc: Linear,
+    c_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Gpt2 {
+    /// A model whose parameters are still to be filled.
+    pub(crate) fn deferred(config: &ModelConfig, device: &Device) -> Self {
+        let table = |rows| Embedding::new(rows, config.d_model, device);
+        Self {
+            transformer: Decoder {
+                wte: table(config.vocab_size),
+                wpe: table(config.max_positions),
+                h: (0..config.n_layers)
+                    .map(|_| Block::new(config, device))
+                    .collect(),
+                ln_f: LayerNorm::new(config.d_model, config.norm_epsilon, device),
+            },
+            lm_head: (!config.tie_word_embeddings).then(|| table(config.vocab_size)),
+            config: config.clone(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    pub(crate) fn head(&self) -> LmHead {
+        LmHead::new(
+            self.lm_head
+                .as_ref()
+                .unwrap_or(&self.transformer.wte)
+                .table(),
+        )
+    }
+
+    pub(crate) fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
+        let mask = Mask::of_batch(batch, true, None, 1);
+        self.run(
+            batch.tokens.clone(),
+            batch.positions.clone(),
+            Some(mask),
+            taps,
+            None,
+        )
+    }
+
+    pub(crate) fn forward_cached(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<3> {
+        let [_, new] = tokens.dims();
+        let device = tokens.device();
+        let mask = Mask::of_cache(cache.padding(), cache.len(), new, None, 1, &device);
+        let positions = cache.positions(new, &device);
+        let layers = cache.layers(self.config.n_layers, new);
+        let encoded = self.run(tokens, positions, mask, &Taps::default(), Some(layers));
+        cache.advance(new);
+        encoded.hidden
+    }
+
+    fn run(
+        &self,
+        tokens: Tensor<2, Int>,
+        positions: Tensor<2, Int>,
+        mask: Option<Mask>,
+        taps: &Taps,
+        mut cache: Option<&mut [LayerCache]>,
+    ) -> Encoded {
+        let decoder = &self.transformer;
+        let plan = Plan {
+            mask,
+            rotation: None,
+        };
+        let mut x = decoder.wte.forward(tokens) + decoder.wpe.forward(positions);
+        let mut tapped = Tapped::default();
+        for (i, block) in decoder.h.iter().enumerate() {
+            taps::keep_hidden(&mut tapped, taps, i, &x);
+            let cache = cache.as_deref_mut().map(|layers| &mut layers[i]);
+            let (y, map) = block.forward(x, &plan, cache, taps.wants_attention(i));
+            tapped.attention.extend(map.map(|map| (i, map)));
+            x = y;
+        }
+        let hidden = decoder.ln_f.forward(x);
+        taps::keep_hidden(&mut tapped, taps, self.config.n_layers, &hidden);
+        Encoded { hidden, tapped }
+    }
+}
+
+impl Block {
+    fn new(config: &ModelConfig, device: &Device) -> Self {
+        let norm = || LayerNorm::new(config.d_model, config.norm_epsilon, device);
+        let linear = |d_in, d_out, bias| Linear::new(d_in, d_out, bias, device);
+        let d_model = config.d_model;
+        Self {
+            ln_1: norm(),
+            attn: SelfAttention {
+                c_attn: linear(d_model, 3 * d_model, config.qkv_bias),
+                c_proj: linear(d_model, d_model, config.output_bias),
+                heads: Heads::of(config),
+            },
+            ln_2: norm(),
+            mlp: Mlp {
+                c_fc: linear(d_model, config.d_ff, config.mlp_bias),
+                c_proj: linear(config.d_ff, d_model, config.mlp_bias),
+                activation: config.activation,
+            },
+        }
+    }
+
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        plan: &Plan,
+        cache: Option<&mut LayerCache>,
+        want_map: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let normed = self.ln_1.forward(x.clone());
+        let (attended, map) = self.attn.forward(normed, plan, cache, want_map);
+        let x = x + attended;
+        let normed = self.ln_2.forward(x.clone());
+        (x + self.mlp.forward(normed), map)
+    }
+}
+
+impl SelfAttention {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        plan: &Plan,
+        cache: Option<&mut LayerCache>,
+        want_map: bool,
+    ) -> (Tensor<3>, Option<Tensor<4>>) {
+        let heads = &self.heads;
+        let width = heads.width();
+        let qkv = self.c_attn.forward(x);
+        let part = |i: usize| heads.split_query(qkv.clone().narrow(2, i * width, width));
+        let (context, map) = heads.attend(part(0), part(1), part(2), plan, cache, want_map);
+        (self.c_proj.forward(context), map)
+    }
+}
+
+impl Mlp {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.c_proj
+            .forward(activate(self.activation, self.c_fc.forward(x)))
+    }
+}

@@ -1,0 +1,68 @@
+//! Architectures, deriving a student, generation, and weights in and out.
+//!
+//! - [`ModelConfig`] says what a model is and reads and writes `config.json`.
+//! - [`LanguageModel`] is every causal architecture behind one type: the Llama family ([`Llama`],
+//!   which also serves Mistral, SmolLM2, Qwen2 and Qwen3) and [`Gpt2`]. [`BertEncoder`] is BERT.
+//!   All are wired from one set of blocks.
+//! - [`Checkpoint`] opens a Hugging Face folder or a GGUF file, [`save_pretrained`] writes a folder
+//!   that `transformers` loads.
+//! - [`derive_student`] makes a student from its teacher and says which layers correspond.
+//! - A [`LanguageModel`] continues prompts through [`Generate`](potstill_core::Generate); [`KvCache`]
+//!   lets it read each token once.
+//!
+//! Norms, softmax and rotations are computed in f32 whatever the dtype of the weights; a student is
+//! f32 unless asked otherwise.
+//!
+//! ```
+//! use burn::prelude::*;
+//! use burn::tensor::FloatDType;
+//! use potstill_core::CausalLm;
+//! use potstill_models::{
+//!     Architecture, Checkpoint, Companions, LanguageModel, ModelConfig, save_pretrained,
+//! };
+//!
+//! let device = Device::default();
+//! let config = ModelConfig::new(Architecture::Llama, 64, 16, 2, 2);
+//! let model = LanguageModel::init(&config, 7, &device);
+//!
+//! let folder = tempfile::tempdir()?;
+//! save_pretrained(&model, folder.path(), &Companions::default())?;
+//! let checkpoint = Checkpoint::open(folder.path())?;
+//! let reloaded = checkpoint.language_model(FloatDType::F32, &device)?;
+//! assert_eq!(reloaded.vocab_size(), 64);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bert;
+mod blocks;
+mod cache;
+mod checkpoint;
+mod config;
+mod derive;
+mod error;
+mod generate;
+mod gguf;
+mod gpt2;
+mod language_model;
+mod llama;
+mod safetensors;
+mod sample;
+mod save;
+mod source;
+mod special_tokens;
+mod taps;
+mod weights;
+
+pub use bert::BertEncoder;
+pub use cache::KvCache;
+pub use checkpoint::Checkpoint;
+pub use config::{Activation, Architecture, ModelConfig, Rope, RopeScaling};
+pub use derive::{DerivedStudent, LayerChoice, LayerMap, StudentSpec, derive_student};
+pub use error::Error;
+pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize};
+pub use gpt2::Gpt2;
+pub use language_model::LanguageModel;
+pub use llama::Llama;
+pub use safetensors::WeightDtype;
+pub use save::{Companions, SaveOptions, save_encoder, save_pretrained, save_pretrained_with};
+pub use special_tokens::{SpecialToken, SpecialTokens};
