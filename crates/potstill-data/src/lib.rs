@@ -1,0 +1,88 @@
+//! Text to batches.
+//!
+//! ```text
+//! read_jsonl, read_text ─▶ Record ─▶ ChatTemplate ─▶ TextTokenizer ─▶ Document ─▶ TokenRow ─▶ TokenBatch
+//!                                    └──────── encode_records ────────┘   pack       Loader
+//! ```
+//!
+//! - [`Record`] is a conversation, a prompt with its completion, or plain text; [`read_jsonl`],
+//!   [`read_text`] and [`write_jsonl`] move records in and out of files, [`split_held_out`] keeps
+//!   some for evaluation.
+//! - [`ChatTemplate`] renders conversations as Hugging Face does, [`TextTokenizer`] encodes them.
+//! - [`encode_records`] decides with [`LossOn`] which tokens count; [`pack`] fills rows; [`Loader`]
+//!   shuffles them into batches, from a position that can be saved and restored.
+//! - [`StopStrings`] ends generated text.
+//!
+//! Every stage accounts for what it was given: records in are documents out plus rejected ones by
+//! reason, and no token that counts is lost in packing.
+//!
+//! # Examples
+//!
+//! ```
+//! use potstill_data::{
+//!     Content, EncodeOptions, Loader, LoaderOptions, PackOptions, Record, SpecialTokens, TextTokenizer,
+//!     encode_records, pack,
+//! };
+//!
+//! # use potstill_testkit as _;
+//! # fn main() -> Result<(), potstill_data::Error> {
+//! let specials = SpecialTokens { eos: Some("end".into()), ..SpecialTokens::default() };
+//! let tokenizer = TextTokenizer::from_json(
+//!     r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+//!         "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
+//!         "decoder": null, "model": {"type": "WordLevel", "unk_token": "unknown",
+//!         "vocab": {"unknown": 0, "end": 1, "two": 2, "and": 3, "is": 4, "four": 5}}}"#,
+//! )?
+//! .with_special_tokens(specials)?;
+//!
+//! let records: Vec<Record> = vec![
+//!     Content::completion("two and two is", " four").into(),
+//!     Content::Text("four is four".into()).into(),
+//! ];
+//! let encoded = encode_records(&records, &tokenizer, None, &EncodeOptions::default())?;
+//! assert_eq!(encoded.documents[0].tokens, [2, 3, 2, 4, 5, 1]);
+//! assert_eq!(encoded.documents[0].weights, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+//!
+//! let packed = pack(&encoded.documents, 8, &PackOptions::default())?;
+//! assert_eq!(packed.rows[0].segments(), [1, 1, 1, 1, 1, 2, 2, 2]);
+//!
+//! let mut loader = Loader::new(packed.rows, LoaderOptions::shuffled(1, 17))?;
+//! let batch = loader.next_batch(tokenizer.pad_id(), &Default::default()).expect("it is endless");
+//! assert_eq!(batch.rows.count(), 5);
+//! # Ok(())
+//! # }
+//! ```
+
+mod chat_template;
+mod document;
+mod encode;
+mod error;
+mod held_out;
+mod jsonl;
+mod loader;
+mod pack;
+mod record;
+#[cfg(test)]
+mod sample_tokenizers;
+mod special_tokens;
+mod stop_strings;
+mod text_file;
+mod tokenizer;
+mod turn_spans;
+
+pub use chat_template::ChatTemplate;
+pub use document::Document;
+pub use encode::{
+    EncodeOptions, EncodeReport, EncodedRecords, Keep, LossOn, Rejection, encode_record,
+    encode_records,
+};
+pub use error::{ConfigProblem, Error};
+pub use held_out::{HeldOutSplit, split_held_out};
+pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
+pub use loader::{Loader, LoaderOptions, LoaderState};
+pub use pack::{PackOptions, PackReport, Packed, Packing, pack};
+pub use record::{Content, Record, RecordProblem};
+pub use special_tokens::SpecialTokens;
+pub use stop_strings::StopStrings;
+pub use text_file::{TextSplit, read_text};
+pub use tokenizer::TextTokenizer;
