@@ -1,0 +1,130 @@
+//! `metrics.jsonl`: one JSON object a line.
+//!
+//! ```text
+//! {"schema":"potstill.metrics/1","step":20,"kind":"train","values":{"loss":0.61,"learning_rate":0.001,...}}
+//! {"schema":"potstill.metrics/1","step":20,"kind":"evaluation","values":{"kl":0.58,...}}
+//! ```
+//!
+//! `step` counts finished steps. A training line holds `loss`, one `loss/NAME` for each term (its
+//! unweighted mean), `learning_rate`, `grad_norm`, `rows`, `tokens` and `seconds`. A value that is
+//! not finite is `null`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::durable::write_file;
+use crate::{Error, Metrics, StepReport};
+
+const SCHEMA: &str = "potstill.metrics/1";
+
+/// The open log of a run.
+#[derive(Debug)]
+pub(crate) struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens the log with the lines up to `kept_steps`, none without a number: a run that continues
+    /// from a checkpoint writes the later ones again. A line that a crash has cut off goes, too.
+    pub(crate) fn open(path: &Path, kept_steps: Option<usize>) -> Result<Self, Error> {
+        match fs::read_to_string(path) {
+            Ok(text) => {
+                let is_kept = |line: &&str| {
+                    let step = line.ends_with('\n').then(|| line_step(line)).flatten();
+                    step.is_some_and(|step| Some(step) <= kept_steps)
+                };
+                let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
+                if kept.len() < text.len() {
+                    write_file(path, kept.as_bytes())?;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read", path)(error)),
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        Ok(Self {
+            path: path.to_owned(),
+            file: file.map_err(Error::io("write", path))?,
+        })
+    }
+
+    pub(crate) fn train(
+        &mut self,
+        step: usize,
+        report: &StepReport,
+        learning_rate: f64,
+        seconds: f64,
+    ) -> Result<(), Error> {
+        let mut values = Map::new();
+        values.insert("loss".into(), report.loss.into());
+        for term in &report.terms {
+            values.insert(format!("loss/{}", term.name), term.mean.into());
+        }
+        values.insert("learning_rate".into(), learning_rate.into());
+        values.insert("grad_norm".into(), report.grad_norm.into());
+        values.insert("rows".into(), report.rows.into());
+        values.insert("tokens".into(), report.tokens.into());
+        values.insert("seconds".into(), seconds.into());
+        self.append(step, "train", values)
+    }
+
+    pub(crate) fn evaluation(&mut self, step: usize, metrics: &Metrics) -> Result<(), Error> {
+        let values = metrics
+            .iter()
+            .map(|(name, &value)| (name.clone(), value.into()));
+        self.append(step, "evaluation", values.collect())
+    }
+
+    /// Makes sure that what was written survives a power cut.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file
+            .sync_data()
+            .map_err(Error::io("write", &self.path))
+    }
+
+    fn append(&mut self, step: usize, kind: &str, values: Map<String, Value>) -> Result<(), Error> {
+        let line = json!({ "schema": SCHEMA, "step": step, "kind": kind, "values": values });
+        // One write, so that a reader never sees half of a line.
+        let line = format!("{line}\n");
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(Error::io("write", &self.path))
+    }
+}
+
+fn line_step(line: &str) -> Option<usize> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    usize::try_from(line.get("step")?.as_u64()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn continuing_drops_later_lines_and_a_torn_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, None).unwrap();
+        for step in 1..=4 {
+            log.evaluation(step, &Metrics::from([("kl".into(), 0.5)]))
+                .unwrap();
+        }
+        drop(log);
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"schema\":\"potstill.met");
+        fs::write(&path, text).unwrap();
+
+        let mut log = MetricsLog::open(&path, Some(2)).unwrap();
+        log.evaluation(3, &Metrics::from([("kl".into(), f64::NAN)]))
+            .unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let steps: Vec<usize> = text.lines().filter_map(line_step).collect();
+        assert_eq!(steps, [1, 2, 3]);
+        assert!(text.ends_with("\"values\":{\"kl\":null}}\n"), "{text}");
+    }
+}
