@@ -1,0 +1,188 @@
+//! What can go wrong while a model is measured or a report is written.
+
+use std::path::PathBuf;
+
+use potstill_core::{GenerateError, TeacherError, VocabularyMismatch};
+
+use crate::LineProblem;
+
+/// Why there is no measurement, or no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing to measure on.
+    #[error("there is no {what} to evaluate on; give at least one")]
+    Empty {
+        /// What is missing, in the singular.
+        what: &'static str,
+    },
+    /// A setting outside its range.
+    #[error("{name} is {value}, it must be {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Student and teacher do not speak the same tokens.
+    #[error("the student cannot be compared with the teacher token by token")]
+    Vocabulary(#[from] VocabularyMismatch),
+    /// The teacher failed on a batch.
+    #[error("the teacher has nothing to say about held-out batch {batch}")]
+    Teacher {
+        /// Index of the batch.
+        batch: usize,
+        /// Why.
+        #[source]
+        source: TeacherError,
+    },
+    /// The teacher gives less than a whole distribution.
+    #[error(
+        "the teacher's prediction is {kind}, but held-out metrics compare whole distributions: give a \
+         teacher whose predictions are deferred or dense"
+    )]
+    Prediction {
+        /// What it gives.
+        kind: &'static str,
+    },
+    /// A segment is longer than the student's context.
+    #[error(
+        "held-out batch {batch} holds a sequence of {length} tokens, but the student has \
+         {max_positions} positions"
+    )]
+    TooLong {
+        /// Index of the batch.
+        batch: usize,
+        /// Longest segment of the batch.
+        length: usize,
+        /// Positions of the student.
+        max_positions: usize,
+    },
+    /// A target that the compared vocabulary lacks.
+    #[error(
+        "held-out batch {batch} has token {target} as a target, but only the first {vocab_size} tokens \
+         are compared; was it made with another tokenizer?"
+    )]
+    Target {
+        /// Index of the batch.
+        batch: usize,
+        /// The token.
+        target: i64,
+        /// Number of tokens that are compared.
+        vocab_size: usize,
+    },
+    /// A metric that is not a number, because a model's logits are not.
+    #[error("{metric} is not a number in held-out batch {batch}; the {model}'s logits hold NaN")]
+    NotANumber {
+        /// The metric.
+        metric: &'static str,
+        /// Index of the batch.
+        batch: usize,
+        /// "student" or "teacher".
+        model: &'static str,
+    },
+    /// The model cannot continue a prompt.
+    #[error("the model cannot answer the items from {first} on")]
+    Generate {
+        /// Id of the first item of the batch of prompts that failed.
+        first: String,
+        /// Why.
+        #[source]
+        source: GenerateError,
+    },
+    /// The model cannot continue a prompt while its speed is measured.
+    #[error("the model cannot be timed on these prompts")]
+    Timing(#[source] GenerateError),
+    /// An answer has no text.
+    #[error("the answer to item {id} cannot be decoded")]
+    Decode {
+        /// Id of the item.
+        id: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Two items share an id.
+    #[error("item id {id} occurs more than once; ids tell which answers belong together")]
+    DuplicateItem {
+        /// The id.
+        id: String,
+    },
+    /// Two models were measured on different items.
+    #[error(
+        "item {id} was put to only one of {left} and {right}; models are compared on the same items"
+    )]
+    DifferentItems {
+        /// The id of an item that one of them lacks.
+        id: String,
+        /// One model.
+        left: &'static str,
+        /// The other.
+        right: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not the JSON it should be.
+    #[error("{path} is not a report")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file follows another schema.
+    #[error("{path} follows the schema {found:?}, this version reads {expected:?}")]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A line of `metrics.jsonl` that makes no sense.
+    #[error("{path}, line {line}: {problem}")]
+    MetricsLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        problem: Box<LineProblem>,
+    },
+    /// A report that has no JSON form.
+    #[error("the report cannot be written as JSON")]
+    Serialize(#[source] serde_json::Error),
+    /// A chart that cannot be drawn.
+    #[error("the chart {title:?} cannot be drawn")]
+    Chart {
+        /// Its title.
+        title: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The template of the HTML report failed.
+    #[error("the HTML report cannot be rendered")]
+    Template(#[from] minijinja::Error),
+}

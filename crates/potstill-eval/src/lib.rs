@@ -1,0 +1,84 @@
+//! Is the student good: metrics, statistics, profiles, tables and reports.
+//!
+//! - [`held_out`] compares student and teacher token by token: forward KL, top-1 agreement,
+//!   likelihood of the targets.
+//! - [`exact_match`] lets a model answer [`Item`]s and counts the right ones; [`Proportion`] knows
+//!   what chance may have done to the count.
+//! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
+//!   closed, with intervals of a [`PairedBootstrap`].
+//! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
+//! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
+//! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
+//!   self-contained HTML page.
+//!
+//! ```
+//! use potstill_eval::{
+//!     Comparison, ExactMatch, ItemResult, ModelReport, ModelRole, PairedBootstrap, Provenance, Report,
+//! };
+//!
+//! // Normally what `exact_match` returns.
+//! let measured = |right: usize| ExactMatch {
+//!     results: (0..100)
+//!         .map(|n| ItemResult {
+//!             id: n.to_string(),
+//!             problem: format!("{n}+{n}="),
+//!             expected: (2 * n).to_string(),
+//!             answer: if n < right { (2 * n).to_string() } else { "?".into() },
+//!             correct: n < right,
+//!             new_tokens: 3,
+//!             cut_off: false,
+//!         })
+//!         .collect(),
+//! };
+//! let (teacher, student, baseline) = (measured(96), measured(93), measured(60));
+//!
+//! let model = |name: &str, role, measured: &ExactMatch| ModelReport {
+//!     exact_match: Some(measured.accuracy()),
+//!     ..ModelReport::new(name, role)
+//! };
+//! let mut report = Report::new(
+//!     "Addition",
+//!     "Sums of two numbers.",
+//!     vec![
+//!         model("teacher", ModelRole::Teacher, &teacher),
+//!         model("distilled", ModelRole::Student, &student),
+//!         model("labels only", ModelRole::Baseline, &baseline),
+//!     ],
+//!     Provenance::new("cargo run --release -p quickstart"),
+//! );
+//! report.comparison =
+//!     Some(Comparison::new(&teacher, &student, Some(&baseline), PairedBootstrap::new(0))?);
+//!
+//! assert!(report.table().contains("Kept of the teacher's accuracy: 96.9 %"));
+//! assert!(report.to_html()?.starts_with("<!doctype html>"));
+//! # Ok::<(), potstill_eval::Error>(())
+//! ```
+
+mod bootstrap;
+mod chart;
+mod comparison;
+mod error;
+mod exact_match;
+mod held_out;
+mod interval;
+mod metrics_log;
+mod number;
+mod peak_memory;
+mod profile;
+mod provenance;
+mod report;
+mod samples;
+
+pub use bootstrap::{PairedBootstrap, Resampled};
+pub use chart::{Chart, Point, Scale, Series};
+pub use comparison::{Comparison, Share};
+pub use error::Error;
+pub use exact_match::{ExactMatch, ExactMatchOptions, Expected, Item, ItemResult, exact_match};
+pub use held_out::{HeldOut, held_out};
+pub use interval::{Interval, Proportion};
+pub use metrics_log::{LineProblem, LogKind, LogLine, MetricsLog};
+pub use peak_memory::peak_rss_bytes;
+pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
+pub use provenance::Provenance;
+pub use report::{ModelReport, ModelRole, Report};
+pub use samples::{Sample, SampleAnswer, samples};

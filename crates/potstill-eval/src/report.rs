@@ -1,0 +1,184 @@
+//! A report: every number of an evaluation in one value, as JSON, as a table and as a page.
+
+mod html;
+mod rows;
+mod summary;
+mod table;
+
+use std::io::Write;
+use std::path::Path;
+
+use atomic_write_file::AtomicWriteFile;
+use serde::{Deserialize, Serialize};
+
+use crate::{Chart, Comparison, Error, HeldOut, Profile, Proportion, Provenance, Sample};
+
+const SCHEMA: &str = "potstill.report/1";
+
+/// The part that a model plays in a [`Report`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ModelRole {
+    /// The one that taught.
+    Teacher,
+    /// The one that learned from it.
+    Student,
+    /// The same student before it learned anything.
+    Undistilled,
+    /// The same student, trained without the teacher.
+    Baseline,
+    /// Any other model, for comparison.
+    Other,
+}
+
+/// What was measured of one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelReport {
+    /// Its name.
+    pub name: String,
+    /// Its part.
+    pub role: ModelRole,
+    /// Share of problems that it solves.
+    pub exact_match: Option<Proportion>,
+    /// How close it is to the teacher.
+    pub held_out: Option<HeldOut>,
+    /// What it costs.
+    pub profile: Option<Profile>,
+}
+
+impl ModelReport {
+    /// A model of which nothing is known yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, role: ModelRole) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            exact_match: None,
+            held_out: None,
+            profile: None,
+        }
+    }
+}
+
+/// Everything that an evaluation found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    schema: String,
+    /// Title.
+    pub title: String,
+    /// What was done, in a sentence or two.
+    pub description: String,
+    /// The models, in the order in which they are shown.
+    pub models: Vec<ModelReport>,
+    /// The student against the teacher and the baseline.
+    pub comparison: Option<Comparison>,
+    /// Curves of the training run.
+    pub charts: Vec<Chart>,
+    /// Problems with the models' answers.
+    pub samples: Vec<Sample>,
+    /// Where the numbers come from.
+    pub provenance: Provenance,
+}
+
+impl Report {
+    /// A report on `models`, without comparison, curves and samples.
+    #[must_use]
+    pub fn new(
+        title: impl Into<String>,
+        description: impl Into<String>,
+        models: Vec<ModelReport>,
+        provenance: Provenance,
+    ) -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            title: title.into(),
+            description: description.into(),
+            models,
+            comparison: None,
+            charts: Vec::new(),
+            samples: Vec::new(),
+            provenance,
+        }
+    }
+
+    /// The first model of this role.
+    #[must_use]
+    pub fn model(&self, role: ModelRole) -> Option<&ModelReport> {
+        self.models.iter().find(|model| model.role == role)
+    }
+
+    /// The report as JSON, its [schema](Self::read_json) named inside.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration inside the provenance has no JSON form.
+    pub fn to_json(&self) -> Result<String, Error> {
+        let mut json = serde_json::to_string_pretty(self).map_err(Error::Serialize)?;
+        json.push('\n');
+        Ok(json)
+    }
+
+    /// Writes the report as JSON: beside `path`, then over it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; what stood there before then stands there still.
+    pub fn write_json(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        write(path.as_ref(), &self.to_json()?)
+    }
+
+    /// Reads a report that [`write_json`](Self::write_json) wrote. Unknown fields are ignored.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is not a report or follows another schema.
+    pub fn read_json(path: impl AsRef<Path>) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: String,
+        }
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+            path: path.into(),
+            source,
+        })?;
+        let not_a_report = |source| Error::Json {
+            path: path.into(),
+            source,
+        };
+        let header: Header = serde_json::from_str(&text).map_err(not_a_report)?;
+        if header.schema != SCHEMA {
+            let found = header.schema;
+            return Err(Error::Schema {
+                path: path.into(),
+                found,
+                expected: SCHEMA,
+            });
+        }
+        serde_json::from_str(&text).map_err(not_a_report)
+    }
+
+    /// Writes the report as one HTML file that needs nothing else: beside `path`, then over it.
+    ///
+    /// # Errors
+    ///
+    /// When a chart cannot be drawn or the file cannot be written; what stood there before then
+    /// stands there still.
+    pub fn write_html(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        write(path.as_ref(), &self.to_html()?)
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::Write {
+        path: path.into(),
+        source,
+    };
+    let mut file = AtomicWriteFile::open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

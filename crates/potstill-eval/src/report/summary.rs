@@ -1,0 +1,170 @@
+//! The findings in words, computed from the numbers.
+
+use serde::Serialize;
+
+use super::rows::range;
+use super::{ModelReport, ModelRole, Report};
+use crate::number::{NONE, percent, significant, thousands};
+use crate::{Profile, Share};
+
+/// A number that deserves a large print.
+#[derive(Debug, Serialize)]
+pub(super) struct KeyFigure {
+    pub(super) value: String,
+    pub(super) label: &'static str,
+    /// Its interval, or why there is none.
+    pub(super) detail: String,
+}
+
+impl Report {
+    /// What was found, in a few sentences.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let sentences = [
+            self.accuracy_sentence(),
+            self.gap_sentence(),
+            self.held_out_sentence(),
+        ];
+        let found = sentences
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ");
+        if found.is_empty() {
+            "Nothing was measured that compares student and teacher.".into()
+        } else {
+            found
+        }
+    }
+
+    fn accuracy_sentence(&self) -> Option<String> {
+        let comparison = self.comparison.as_ref()?;
+        let smaller = self
+            .ratio(|profile| profile.parameters as f64)
+            .map(|times| format!(" with {} times fewer parameters", significant(times)))
+            .unwrap_or_default();
+        let Some(retained) = comparison.retained.value else {
+            let reason = comparison
+                .retained
+                .reason
+                .as_deref()
+                .unwrap_or("it is undefined");
+            return Some(format!("What the student keeps cannot be said: {reason}."));
+        };
+        let items = thousands(comparison.items as u64);
+        let interval = comparison
+            .retained
+            .interval
+            .map(|interval| format!("95 % interval {} %, ", range(interval)))
+            .unwrap_or_default();
+        Some(format!(
+            "The student keeps {} % of the teacher's exact-match accuracy ({interval}{items} held-out \
+             problems){smaller}.",
+            percent(retained)
+        ))
+    }
+
+    fn gap_sentence(&self) -> Option<String> {
+        let share = self.comparison.as_ref()?.gap_closed.as_ref()?;
+        let Some(closed) = share.value else {
+            let reason = share.reason.as_deref().unwrap_or("it is undefined");
+            return Some(format!(
+                "The share of the gap that distillation closed is undefined: {reason}."
+            ));
+        };
+        Some(if closed > 0.0 {
+            format!(
+                "Distillation closed {} % of the gap between the teacher and the same student trained \
+                 without it.",
+                percent(closed)
+            )
+        } else {
+            "The same student trained without the teacher does as well or better.".into()
+        })
+    }
+
+    fn held_out_sentence(&self) -> Option<String> {
+        let now = self.model(ModelRole::Student)?.held_out?;
+        let before = self
+            .model(ModelRole::Undistilled)
+            .and_then(|model| model.held_out);
+        let (was_far, was_agreed) = match before {
+            Some(before) => (
+                format!(" ({} before distillation)", significant(before.forward_kl)),
+                format!(" ({} % before)", percent(before.top1_agreement)),
+            ),
+            None => Default::default(),
+        };
+        Some(format!(
+            "On {} held-out tokens its predictions are {} nats per token from the teacher's{was_far}, and \
+             both hold the same token for the likeliest {} % of the time{was_agreed}.",
+            thousands(now.rows as u64),
+            significant(now.forward_kl),
+            percent(now.top1_agreement),
+        ))
+    }
+
+    /// The figures that stand at the top of the page.
+    pub(super) fn key_figures(&self) -> Vec<KeyFigure> {
+        let comparison = self.comparison.as_ref();
+        let share = |share: &Share, label| KeyFigure {
+            value: share
+                .value
+                .map_or_else(|| NONE.into(), |value| format!("{} %", percent(value))),
+            label,
+            detail: match (share.interval, &share.reason) {
+                (Some(interval), _) => format!("95 % interval {} %", range(interval)),
+                (None, Some(reason)) => reason.clone(),
+                (None, None) => String::new(),
+            },
+        };
+        let times = |label, detail: &str, cost: fn(&Profile) -> f64| {
+            self.ratio(cost).map(|times| KeyFigure {
+                value: format!("{} ×", significant(times)),
+                label,
+                detail: detail.into(),
+            })
+        };
+        let held_out = self
+            .model(ModelRole::Student)
+            .and_then(|student| student.held_out);
+        let figures = [
+            comparison.map(|found| share(&found.retained, "of the teacher's accuracy kept")),
+            comparison
+                .and_then(|found| found.gap_closed.as_ref())
+                .map(|closed| share(closed, "of the gap closed by distillation")),
+            held_out.map(|found| KeyFigure {
+                value: significant(found.forward_kl),
+                label: "nats per token to the teacher",
+                detail: format!(
+                    "forward KL on {} held-out tokens",
+                    thousands(found.rows as u64)
+                ),
+            }),
+            held_out.map(|found| KeyFigure {
+                value: format!("{} %", percent(found.top1_agreement)),
+                label: "top-1 agreement",
+                detail: "same likeliest token as the teacher".into(),
+            }),
+            times("fewer parameters", "teacher to student", |profile| {
+                profile.parameters as f64
+            }),
+            times(
+                "shorter latency",
+                "median time of one answer, teacher to student",
+                |profile| profile.latency_seconds,
+            ),
+        ];
+        figures.into_iter().flatten().collect()
+    }
+
+    /// How many times the teacher costs what the student does.
+    fn ratio(&self, cost: impl Fn(&Profile) -> f64) -> Option<f64> {
+        let of = |role| {
+            self.model(role)
+                .and_then(|model: &ModelReport| model.profile.as_ref())
+        };
+        let (teacher, student) = (cost(of(ModelRole::Teacher)?), cost(of(ModelRole::Student)?));
+        (student > 0.0).then(|| teacher / student)
+    }
+}
