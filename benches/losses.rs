@@ -1,0 +1,136 @@
+//! What does each loss cost on 256 rows of 49152 logits, with its gradient?
+
+use benches::{VOCAB, few_samples, normal};
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use potstill::burn::tensor::activation::log_softmax;
+use potstill::burn::tensor::{Device, Int, Tensor};
+use potstill::losses::{
+    CrossEntropy, Divergence, Error, HintonConfig, LogitLoss, LogitRows, RowLoss, SparseDivergence,
+    SparseRows,
+};
+
+const ROWS: usize = 256;
+
+/// Tokens that a sparse teacher names.
+const NAMED: usize = 64;
+
+criterion_group! {
+    name = benches;
+    config = few_samples();
+    targets = dense, sparse
+}
+criterion_main!(benches);
+
+fn losses() -> Result<Vec<(&'static str, Box<dyn RowLoss>)>, Error> {
+    let divergences = [
+        Divergence::ForwardKl,
+        Divergence::ReverseKl,
+        Divergence::symmetric_kl(0.5)?,
+        Divergence::generalized_jsd(0.5)?,
+        Divergence::skew_forward_kl(0.1)?,
+        Divergence::skew_reverse_kl(0.1)?,
+        Divergence::TotalVariation,
+        Divergence::SquaredHellinger,
+        Divergence::alpha_beta(0.2, 0.7)?,
+        Divergence::adaptive_kl(0.5)?,
+    ];
+    let mut losses: Vec<(&'static str, Box<dyn RowLoss>)> = Vec::new();
+    for divergence in divergences {
+        losses.push((divergence.name(), Box::new(divergence)));
+    }
+    let on_logits = [
+        LogitLoss::Mse,
+        LogitLoss::Standardized {
+            divergence: Divergence::ForwardKl,
+            temperature: 1.0,
+        },
+        LogitLoss::Decoupled {
+            alpha: 1.0,
+            beta: 8.0,
+            temperature: 1.0,
+        },
+        LogitLoss::DistInter { temperature: 1.0 },
+        LogitLoss::Interpolated { time: 0.5 },
+    ];
+    for loss in on_logits {
+        losses.push((loss.name(), Box::new(loss)));
+    }
+    losses.push(("cross_entropy", Box::new(CrossEntropy::default())));
+    losses.push(("hinton", Box::new(HintonConfig::new().init()?)));
+    Ok(losses)
+}
+
+fn dense(criterion: &mut Criterion) {
+    let device = Device::default();
+    device.seed(1);
+    let student = normal([ROWS, VOCAB], 2.0, &device);
+    let teacher = normal([ROWS, VOCAB], 2.0, &device);
+    let targets = Tensor::<1, Int>::arange(0..ROWS as i64, &device);
+
+    let mut group = criterion.benchmark_group("losses");
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .throughput(Throughput::Elements(ROWS as u64));
+    for (name, loss) in losses().expect("every parameter is in its range") {
+        let rows = || LogitRows {
+            student: owned(&student),
+            teacher: loss.needs_teacher().then(|| owned(&teacher)),
+            targets: Some(targets.clone()),
+        };
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                rows,
+                |rows| loss.value_and_gradient(rows),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn sparse(criterion: &mut Criterion) {
+    let device = Device::default();
+    device.seed(1);
+    let student = normal([ROWS, VOCAB], 2.0, &device);
+    let teacher = log_softmax(normal([ROWS, VOCAB], 2.0, &device), 1);
+    let (log_probs, token_ids) = teacher.topk_with_indices(NAMED, 1);
+    let tail = (-log_probs.clone().exp().sum_dim(1) + 1.0).log();
+    let top = SparseRows {
+        token_ids,
+        log_probs,
+        tail: Some(tail.squeeze_dim(1)),
+    };
+    // Which tokens they are makes no difference to the cost.
+    let drawn = SparseRows {
+        tail: None,
+        ..top.clone()
+    };
+    let divergence = Divergence::ForwardKl;
+    let losses = [
+        (SparseDivergence::WithTail { divergence }, &top),
+        (SparseDivergence::Renormalized, &top),
+        (SparseDivergence::Truncated, &top),
+        (SparseDivergence::Sampled, &drawn),
+    ];
+
+    let mut group = criterion.benchmark_group("losses");
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .throughput(Throughput::Elements(ROWS as u64));
+    for (loss, teacher) in losses {
+        group.bench_function(loss.name(), |bencher| {
+            bencher.iter_batched(
+                || owned(&student),
+                |student| loss.value_and_gradient(student, teacher),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// A copy that shares no memory: a loss owns the logits that a head has just made, and may
+/// overwrite them.
+fn owned(logits: &Tensor<2>) -> Tensor<2> {
+    logits.clone() + 0.0
+}

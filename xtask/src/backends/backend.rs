@@ -1,0 +1,108 @@
+//! What each backend needs of the machine.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use burn::prelude::*;
+
+/// A backend that the facade offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Backend {
+    /// Pure-Rust CPU.
+    Flex,
+    /// GPU through WebGPU; on Linux through Vulkan.
+    Wgpu,
+    /// CPU through libtorch.
+    Tch,
+}
+
+impl Backend {
+    pub(super) const ALL: [Self; 3] = [Self::Flex, Self::Wgpu, Self::Tch];
+
+    /// The name of its feature.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Wgpu => "wgpu",
+            Self::Tch => "tch",
+        }
+    }
+
+    /// The device, in a build that has the backend.
+    pub(super) fn device(self) -> Result<Device> {
+        match self {
+            Self::Flex => Ok(Device::flex()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(feature = "tch")]
+            #[allow(deprecated, reason = "docs/adr/0002-tch-supported.md")]
+            Self::Tch => Ok(Device::libtorch()),
+            #[cfg(not(all(feature = "wgpu", feature = "tch")))]
+            other => bail!("this build lacks the feature {}", other.name()),
+        }
+    }
+
+    /// Why the backend cannot run here, if so.
+    pub(super) fn missing(self) -> Option<String> {
+        match self {
+            Self::Flex => None,
+            Self::Wgpu if !cfg!(target_os = "linux") || has_vulkan() => None,
+            Self::Wgpu => Some(
+                "no Vulkan driver; Debian's mesa-vulkan-drivers brings one that needs no GPU"
+                    .into(),
+            ),
+            Self::Tch if env::var_os("LIBTORCH").is_some() => None,
+            Self::Tch => match python_torch() {
+                Some((version, _)) if version.starts_with("2.9.") => None,
+                Some((version, _)) => Some(format!("python3 has torch {version}, 2.9 is needed")),
+                None => {
+                    Some("no libtorch 2.9; `python3 -m pip install torch==2.9.0` brings one".into())
+                }
+            },
+        }
+    }
+
+    /// Cargo, told where the libraries of the backend are.
+    pub(super) fn command(self) -> Command {
+        let mut command = Command::new("cargo");
+        if self == Self::Tch
+            && env::var_os("LIBTORCH").is_none()
+            && let Some((_, folder)) = python_torch()
+        {
+            let inherited = env::var("LD_LIBRARY_PATH").unwrap_or_default();
+            command
+                .env("LIBTORCH_USE_PYTORCH", "1")
+                .env("LD_LIBRARY_PATH", format!("{folder}:{inherited}"));
+        }
+        command
+    }
+}
+
+fn has_vulkan() -> bool {
+    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
+    let folders = [
+        "/usr/share/vulkan/icd.d",
+        "/usr/local/share/vulkan/icd.d",
+        "/etc/vulkan/icd.d",
+    ];
+    named.into_iter().any(|name| env::var_os(name).is_some())
+        || folders
+            .into_iter()
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .any(|mut entries| entries.next().is_some())
+}
+
+/// Version and library folder of the torch that python3 has.
+fn python_torch() -> Option<(String, String)> {
+    let script = "import os, torch; print(torch.__version__); \
+                  print(os.path.join(os.path.dirname(torch.__file__), 'lib'))";
+    let output = Command::new("python3").args(["-c", script]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (version, folder) = text.trim().split_once('\n')?;
+    output
+        .status
+        .success()
+        .then(|| (version.to_owned(), folder.to_owned()))
+}

@@ -1,0 +1,67 @@
+//! Project automation: `cargo xtask --help`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program"
+)]
+
+mod backends;
+mod ci;
+mod fetch;
+mod parity;
+mod project;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::project::Project;
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about = "Project automation for Potstill")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks the rules that no compiler checks: layers, documentation, file sizes, wording.
+    Tidy,
+    /// Runs every check, cheapest first, and stops at the first failure.
+    Ci,
+    /// Downloads a file that is too large for the repository.
+    Fetch(fetch::Arguments),
+    /// Compares this workspace with reference values computed by PyTorch and Transformers.
+    Parity(parity::Arguments),
+    /// Runs one parity suite on every backend that this machine can run.
+    Backends(backends::Arguments),
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
+    let result = match Arguments::parse().command {
+        Command::Tidy => Project::load().and_then(|project| tidy::run(&project)),
+        Command::Ci => Project::load().and_then(|project| ci::run(&project)),
+        Command::Fetch(arguments) => {
+            Project::load().and_then(|project| fetch::run(&project, &arguments))
+        }
+        Command::Parity(arguments) => {
+            Project::load().and_then(|project| parity::run(project.root(), &arguments))
+        }
+        Command::Backends(arguments) => {
+            Project::load().and_then(|project| backends::run(&project, &arguments))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
