@@ -21,7 +21,10 @@ criterion_group! {
 }
 criterion_main!(benches);
 
-fn losses() -> Result<Vec<(&'static str, Box<dyn RowLoss>)>, Error> {
+/// A loss and the name it is logged under.
+type Named = (&'static str, Box<dyn RowLoss>);
+
+fn losses() -> Result<Vec<Named>, Error> {
     let divergences = [
         Divergence::ForwardKl,
         Divergence::ReverseKl,
@@ -34,7 +37,7 @@ fn losses() -> Result<Vec<(&'static str, Box<dyn RowLoss>)>, Error> {
         Divergence::alpha_beta(0.2, 0.7)?,
         Divergence::adaptive_kl(0.5)?,
     ];
-    let mut losses: Vec<(&'static str, Box<dyn RowLoss>)> = Vec::new();
+    let mut losses: Vec<Named> = Vec::new();
     for divergence in divergences {
         losses.push((divergence.name(), Box::new(divergence)));
     }

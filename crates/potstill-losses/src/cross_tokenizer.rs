@@ -16,6 +16,7 @@ use burn::prelude::*;
 
 use crate::divergence::through_softmax;
 use crate::log_space::{Softmax, at_least_f32, row_sum};
+use crate::row_loss::{LogitRows, RowLoss};
 
 /// Keeps the likelihood of a span below 1, where the logarithm of its complement has no value.
 const EPSILON: f64 = 1e-6;
@@ -30,40 +31,43 @@ pub struct UniversalLogit {
 }
 
 impl UniversalLogit {
-    /// The loss of each row and its gradient with respect to the student's logits, in closed form.
-    ///
-    /// # Shapes
-    ///
-    /// - `student_logits`: `[rows, v_student]`
-    /// - `teacher_logits`: `[rows, v_teacher]`
-    /// - output: `[rows]`, `[rows, v_student]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the number of rows differs.
-    #[must_use]
-    pub fn value_and_gradient(
-        &self,
-        student_logits: Tensor<2>,
-        teacher_logits: Tensor<2>,
-    ) -> (Tensor<1>, Tensor<2>) {
-        let ([rows, v_student], [of_teacher, v_teacher]) =
-            (student_logits.dims(), teacher_logits.dims());
-        assert_eq!(
-            rows, of_teacher,
-            "student and teacher must have the same rows"
-        );
-        let q = Softmax::new(student_logits, self.student_temperature).probs;
-        let p = Softmax::new(teacher_logits, self.teacher_temperature).probs;
-        let size = v_student.max(v_teacher);
-        let (sorted, order) = q.clone().sort_descending_with_indices(1);
-        let difference = padded(sorted, size) - padded(p.sort_descending(1), size);
+    fn distributions(&self, rows: LogitRows) -> (Tensor<2>, Tensor<2>) {
+        let (student, teacher) = rows.student_and_teacher();
+        (
+            Softmax::new(student, self.student_temperature).probs,
+            Softmax::new(teacher, self.teacher_temperature).probs,
+        )
+    }
+}
+
+/// The difference of sorted probabilities, and the order of the student's.
+fn sorted_difference(q: Tensor<2>, p: Tensor<2>) -> (Tensor<2>, Tensor<2, Int>) {
+    let size = q.dims()[1].max(p.dims()[1]);
+    let order = q.clone().detach().argsort_descending(1);
+    let difference = padded(q.gather(1, order.clone()), size) - padded(p.sort_descending(1), size);
+    (difference, order)
+}
+
+impl RowLoss for UniversalLogit {
+    fn per_row(&self, rows: LogitRows) -> Tensor<1> {
+        let (q, p) = self.distributions(rows);
+        row_sum(sorted_difference(q, p).0.abs())
+    }
+
+    fn value_and_gradient(&self, rows: LogitRows) -> (Tensor<1>, Tensor<2>) {
+        let (q, p) = self.distributions(rows);
+        let vocab = q.dims()[1];
+        let (difference, order) = sorted_difference(q.clone(), p);
         let value = row_sum(difference.clone().abs());
-        let sign = difference.sign().narrow(1, 0, v_student);
+        let sign = difference.sign().narrow(1, 0, vocab);
         // The position of each token in the order undoes the sort.
         let slope = sign.gather(1, order.argsort(1));
-        let gradient = through_softmax(slope * q.clone(), q) * self.student_temperature.recip();
-        (value, gradient)
+        let gradient = through_softmax(slope * q.clone(), q);
+        (value, gradient * self.student_temperature.recip())
+    }
+
+    fn needs_one_vocabulary(&self) -> bool {
+        false
     }
 }
 

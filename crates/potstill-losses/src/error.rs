@@ -59,6 +59,11 @@ pub(crate) fn check_weight(value: f64) -> Result<f64, Error> {
     )
 }
 
+pub(crate) fn check_chunk_rows(rows: Option<usize>) -> Result<Option<usize>, Error> {
+    check("chunk_rows", 0.0, rows != Some(0), "at least 1")?;
+    Ok(rows)
+}
+
 pub(crate) fn check_share(name: &'static str, value: f64) -> Result<f64, Error> {
     check(name, value, (0.0..=1.0).contains(&value), "between 0 and 1")
 }

@@ -11,6 +11,7 @@ mod relation;
 mod relational;
 mod similarity;
 
+pub(crate) use attention::attention_kl_per_query;
 pub use attention::{attention_kl, attention_mse, attention_transfer};
 pub use contrastive::contrastive;
 pub use hidden::{hidden_cosine, hidden_mse, hidden_normalized_mse};

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput, Vocabulary, VocabularyMismatch};
 
-use crate::error::{check_share, check_weight};
+use crate::error::{check_chunk_rows, check_share, check_weight};
 use crate::row_loss::{LogitRows, RowLoss};
 use crate::soft_target::sum_over_rows;
 use crate::{CrossEntropy, Error};
@@ -26,12 +26,12 @@ impl HardTargetConfig {
     ///
     /// # Errors
     ///
-    /// When the smoothing is not between 0 and 1 or the weight is negative.
+    /// When the smoothing is not between 0 and 1, the weight is negative, or a chunk has no row.
     pub fn init(&self) -> Result<HardTarget, Error> {
         Ok(HardTarget {
             smoothing: check_share("smoothing", self.smoothing)?,
             weight: check_weight(self.weight)?,
-            chunk_rows: self.chunk_rows,
+            chunk_rows: check_chunk_rows(self.chunk_rows)?,
         })
     }
 }

@@ -11,7 +11,7 @@
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
 
-use crate::error::{check_share, check_temperature, check_weight};
+use crate::error::{check_chunk_rows, check_share, check_temperature, check_weight};
 use crate::log_space::Softmax;
 use crate::row_loss::{LogitRows, RowLoss};
 use crate::soft_target::sum_over_rows;
@@ -38,13 +38,14 @@ impl HintonConfig {
     ///
     /// # Errors
     ///
-    /// When the temperature is not positive, α is not between 0 and 1, or the weight is negative.
+    /// When the temperature is not positive, α is not between 0 and 1, the weight is negative, or a
+    /// chunk has no row.
     pub fn init(&self) -> Result<Hinton, Error> {
         Ok(Hinton {
             temperature: check_temperature(self.temperature)?,
             alpha: check_share("alpha", self.alpha)?,
             weight: check_weight(self.weight)?,
-            chunk_rows: self.chunk_rows,
+            chunk_rows: check_chunk_rows(self.chunk_rows)?,
         })
     }
 }

@@ -3,12 +3,28 @@
 //! Everything works on the rows that count, `[rows, …]`; there is no mask inside a loss. `p` is the
 //! teacher, `q` the student, logarithms are natural, a loss is in nats per token.
 //!
+//! On the distribution of the next token:
+//!
 //! - [`Divergence`] compares two distributions: a value and, in closed form, its gradient with
-//!   respect to the student's logits. [`CrossEntropy`] compares with the token that follows.
-//! - [`HeadRows`] runs any [`RowLoss`] through a language-model head chunk by chunk, so that
-//!   `[rows, vocab]` never exists.
-//! - [`SoftTarget`], [`HardTarget`], [`Hinton`] and [`HiddenMatch`] are objectives for a training
-//!   loop, each built by its configuration.
+//!   respect to the student's logits. [`CrossEntropy`] compares with the token that follows,
+//!   [`Hinton`] and [`Decoupled`] with both; [`LogitMse`], [`Standardized`], [`DistInter`] and
+//!   [`Interpolated`] complete the family.
+//! - [`HeadRows`] runs any of them, or a [`RowLoss`] of your own, through a language-model head chunk
+//!   by chunk, so that `[rows, vocab]` never exists.
+//! - [`SparseDivergence`] compares with a teacher of which only a few tokens are known,
+//!   [`OverlapDivergence`], [`UniversalLogit`] and [`approximate_likelihood`] with one that has another
+//!   tokenizer.
+//!
+//! On inner values: [`hidden_mse`] and its like row by row, [`attention_kl`] and its like on maps,
+//! [`self_relation_kl`], [`linear_cka`] and its like on relations. On whole answers: [`dpo`], [`ipo`],
+//! [`rank_hinge`], [`rank_plackett_luce`], all of them through [`HeadRows::reduced`] where the
+//! log-likelihoods come from a head.
+//!
+//! For a training loop there are objectives, each built by its configuration: [`SoftTarget`],
+//! [`HardTarget`], [`Hinton`], [`LogitMatch`], [`SparseTarget`], [`HiddenMatch`],
+//! [`AttentionMatch`], [`RelationMatch`]. A tuple of objectives is an objective. How much a row counts
+//! is decided by the row weights alone: [`multitask_weights`] makes them from tasks, [`Reweighted`]
+//! from what the teacher knows.
 //!
 //! # Examples
 //!
@@ -62,6 +78,7 @@
 //! ```
 
 mod adaptive;
+mod attention_match;
 mod correlation;
 mod cross_entropy;
 mod cross_tokenizer;
@@ -73,18 +90,24 @@ mod hard_target;
 mod hidden_match;
 mod hinton;
 mod interpolated;
+mod layer_pairs;
 mod linear;
 mod log_space;
 mod logit_match;
 mod logit_mse;
+mod multitask;
+mod overlap;
 mod preference;
 mod ranking;
+mod relation_match;
+mod reweighted;
 mod row_loss;
 mod soft_target;
 mod sparse;
 mod sparse_target;
 mod standardized;
 
+pub use attention_match::{AttentionMatch, AttentionMatchConfig};
 pub use correlation::{DistInter, dist_intra};
 pub use cross_entropy::CrossEntropy;
 pub use cross_tokenizer::{UniversalLogit, approximate_likelihood, sum_by_span};
@@ -100,11 +123,16 @@ pub use hard_target::{HardTarget, HardTargetConfig};
 pub use hidden_match::{HiddenDistance, HiddenMatch, HiddenMatchConfig};
 pub use hinton::{Hinton, HintonConfig};
 pub use interpolated::{Interpolated, InterpolationSchedule};
+pub use layer_pairs::{last_layers, uniform_layers};
 pub use linear::HeadRows;
 pub use logit_match::{LogitLoss, LogitMatch, LogitMatchConfig};
 pub use logit_mse::LogitMse;
+pub use multitask::multitask_weights;
+pub use overlap::{OverlapDivergence, VocabularyOverlap};
 pub use preference::{PairLogProbs, dpo, ipo};
 pub use ranking::{rank_hinge, rank_plackett_luce};
+pub use relation_match::{Relation, RelationMatch, RelationMatchConfig};
+pub use reweighted::{Reweighted, RowImportance};
 pub use row_loss::{LogitRows, RowLoss};
 pub use soft_target::{SoftTarget, SoftTargetConfig};
 pub use sparse::{SparseDivergence, SparseRows};

@@ -113,6 +113,45 @@ impl HeadRows<'_> {
         self.sum(&FromSparse(loss), weights)
     }
 
+    /// `reduce` of the losses of all rows, differentiable as [`weighted_sum`](Self::weighted_sum) is.
+    ///
+    /// For what is not a weighted sum over rows: a preference between the log-likelihoods of two
+    /// answers, the likelihood of spans, a ranking. It passes over the logits twice, once for the
+    /// losses and once with the slope of `reduce` as row weights.
+    ///
+    /// # Shapes
+    ///
+    /// - `reduce`: from `[rows]` to `[1]`
+    ///
+    /// # Panics
+    ///
+    /// As [`per_row`](Self::per_row), and if the result of `reduce` does not depend on its argument
+    /// or is not one value.
+    #[must_use]
+    pub fn reduced(
+        &self,
+        loss: &impl RowLoss,
+        reduce: impl FnOnce(Tensor<1>) -> Tensor<1>,
+    ) -> Tensor<1> {
+        let per_row = self.per_row(loss);
+        if !Accumulator::new(self.hidden, self.head).is_wanted() {
+            return reduce(per_row);
+        }
+        let leaf = per_row.autodiff().require_grad();
+        let value = reduce(leaf.clone());
+        assert_eq!(
+            value.dims(),
+            [1],
+            "the losses of the rows are reduced to one value"
+        );
+        let gradients = value.backward();
+        let slope = leaf
+            .grad(&gradients)
+            .expect("the reduction depends on the losses");
+        let sum = self.weighted_sum(loss, Some(&slope));
+        value.without_autodiff() + (sum.clone() - sum.detach())
+    }
+
     fn values(&self, loss: &impl ChunkLoss) -> Tensor<1> {
         let plain = self.without_autodiff();
         let chunks: Vec<Tensor<1>> = plain
@@ -246,10 +285,11 @@ impl<L: RowLoss> FromLogits<'_, L> {
     fn rows(&self, rows: &Plain<'_>, chunk: Chunk, student: Tensor<2>) -> LogitRows {
         let teacher = self.0.needs_teacher().then(|| {
             let teacher = rows.teacher_logits(chunk);
-            assert_eq!(
+            assert!(
+                !self.0.needs_one_vocabulary() || student.dims()[1] == teacher.dims()[1],
+                "student ({} tokens) and teacher ({}) must be cut to one vocabulary",
                 student.dims()[1],
-                teacher.dims()[1],
-                "student and teacher must be cut to one vocabulary"
+                teacher.dims()[1]
             );
             teacher
         });

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{check, check_temperature, check_weight};
+use crate::error::{check, check_chunk_rows, check_temperature, check_weight};
 use crate::row_loss::{LogitRows, RowLoss};
 use crate::soft_target::sum_over_rows;
 use crate::{Decoupled, DistInter, Divergence, Error, Interpolated, LogitMse, Standardized};
@@ -140,7 +140,7 @@ impl LogitMatchConfig {
         Ok(LogitMatch {
             loss: self.loss,
             weight: check_weight(self.weight)?,
-            chunk_rows: self.chunk_rows,
+            chunk_rows: check_chunk_rows(self.chunk_rows)?,
         })
     }
 }

@@ -65,4 +65,9 @@ pub trait RowLoss {
     fn needs_teacher(&self) -> bool {
         true
     }
+
+    /// Whether both models must speak the same tokens.
+    fn needs_one_vocabulary(&self) -> bool {
+        true
+    }
 }

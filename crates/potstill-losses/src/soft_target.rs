@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
 
-use crate::error::{check_temperature, check_weight};
+use crate::error::{check_chunk_rows, check_temperature, check_weight};
 use crate::linear::HeadRows;
 use crate::row_loss::{LogitRows, RowLoss};
 use crate::{Divergence, Error};
@@ -28,13 +28,13 @@ impl SoftTargetConfig {
     ///
     /// # Errors
     ///
-    /// When the temperature is not positive or the weight is negative.
+    /// When the temperature is not positive, the weight is negative, or a chunk has no row.
     pub fn init(&self) -> Result<SoftTarget, Error> {
         Ok(SoftTarget {
             divergence: self.divergence,
             temperature: check_temperature(self.temperature)?,
             weight: check_weight(self.weight)?,
-            chunk_rows: self.chunk_rows,
+            chunk_rows: check_chunk_rows(self.chunk_rows)?,
         })
     }
 }

@@ -17,7 +17,7 @@
 //! so it bounds the divergence of the whole distributions from below, and equals it where K is the
 //! vocabulary. The second is smallest at p̃, which makes the student overconfident; the third is not
 //! bounded by 0. The fourth is unbiased: its expectation over draws, value and gradient, is forward
-//! KL. Peng et al., *Sparse Logit Sampling*, arXiv:2503.16870 (sampling, and what truncation costs).
+//! KL. Anshumann et al., *Sparse Logit Sampling*, arXiv:2503.16870 (sampling, and what truncation costs).
 //!
 //! A temperature cannot be applied afterwards: the logits outside K would be needed.
 
@@ -183,36 +183,46 @@ impl SparseRows {
     }
 }
 
+/// A distribution over k named tokens and one bucket for all others.
+pub(crate) struct Buckets {
+    /// Log-probabilities of the tokens, then of the bucket, `[rows, k + 1]`.
+    pub(crate) log_probs: Tensor<2>,
+    /// Probabilities within the bucket, 0 at the named tokens, `[rows, vocab]`.
+    within_rest: Tensor<2>,
+}
+
+impl Buckets {
+    pub(crate) fn new(log_probs: Tensor<2>, ids: Tensor<2, Int>) -> Self {
+        let vocab = log_probs.dims()[1];
+        let named = one_of(ids.clone(), vocab);
+        let others = log_probs.clone().mask_fill(named.clone(), FLOOR);
+        let log_rest = log_sum_exp(others.clone());
+        Self {
+            log_probs: Tensor::cat(vec![log_probs.gather(1, ids), log_rest.clone()], 1),
+            within_rest: (others - log_rest).exp().mask_fill(named, 0.0),
+        }
+    }
+}
+
 /// A divergence over k named tokens and the rest; `log_p` is `[rows, k + 1]`.
-fn with_tail(
+pub(crate) fn with_tail(
     divergence: Divergence,
     ids: Tensor<2, Int>,
     log_p: Tensor<2>,
     q: Softmax,
     wanted: Wanted,
 ) -> Evaluated {
-    let ([rows, k], [_, vocab]) = (ids.dims(), q.probs.dims());
-    let named = one_of(ids.clone(), vocab);
-    let others = q.log_probs.clone().mask_fill(named.clone(), FLOOR);
-    let log_rest = log_sum_exp(others.clone());
-    let log_q = Tensor::cat(
-        vec![q.log_probs.gather(1, ids.clone()), log_rest.clone()],
-        1,
-    );
-    let buckets = |log_probs: Tensor<2>| Softmax {
+    let [rows, k] = ids.dims();
+    let q = Buckets::new(q.log_probs, ids.clone());
+    let softmax = |log_probs: Tensor<2>| Softmax {
         probs: log_probs.clone().exp(),
         log_probs,
     };
-    let result = divergence.of_distributions(buckets(log_p), buckets(log_q), wanted);
+    let result = divergence.of_distributions(softmax(log_p), softmax(q.log_probs), wanted);
     let gradient = result.gradient.map(|gradient| {
         let of_rest = gradient.clone().slice([0..rows, k..k + 1]);
-        let spread = (others - log_rest).exp().mask_fill(named, 0.0) * of_rest;
-        spread.scatter(
-            1,
-            ids,
-            gradient.slice([0..rows, 0..k]),
-            IndexingUpdateOp::Add,
-        )
+        let of_named = gradient.slice([0..rows, 0..k]);
+        (q.within_rest * of_rest).scatter(1, ids, of_named, IndexingUpdateOp::Add)
     });
     Evaluated {
         value: result.value,

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
 
-use crate::error::check_weight;
+use crate::error::{check_chunk_rows, check_weight};
 use crate::linear::HeadRows;
 use crate::{Error, SparseDivergence};
 
@@ -24,12 +24,12 @@ impl SparseTargetConfig {
     ///
     /// # Errors
     ///
-    /// When the weight is negative.
+    /// When the weight is negative or a chunk has no row.
     pub fn init(&self) -> Result<SparseTarget, Error> {
         Ok(SparseTarget {
             divergence: self.divergence,
             weight: check_weight(self.weight)?,
-            chunk_rows: self.chunk_rows,
+            chunk_rows: check_chunk_rows(self.chunk_rows)?,
         })
     }
 }

@@ -76,13 +76,15 @@ impl TinyBlock {
     fn forward(&self, x: Tensor<3>, has_previous: &Tensor<3, Bool>) -> Tensor<3> {
         let [batch, seq, d_model] = x.dims();
         let first = Tensor::zeros([batch, 1, d_model], (&x.device(), x.dtype()));
-        let previous = Tensor::cat(vec![first, x.clone().narrow(1, 0, seq - 1)], 1).mask_fill(
-            has_previous
-                .clone()
-                .bool_not()
-                .expand([batch, seq, d_model]),
-            0.0,
-        );
+        let previous = Tensor::cat(vec![first, x.clone()], 1)
+            .narrow(1, 0, seq)
+            .mask_fill(
+                has_previous
+                    .clone()
+                    .bool_not()
+                    .expand([batch, seq, d_model]),
+                0.0,
+            );
         let mixed = x.clone().matmul(self.current.val().unsqueeze())
             + previous.matmul(self.previous.val().unsqueeze())
             + self.bias.val().unsqueeze();

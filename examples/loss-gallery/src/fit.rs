@@ -30,7 +30,7 @@ const GROWTH: f64 = 1.2;
 const SHRINKAGE: f64 = 0.5;
 const LONGEST_STRIDE: f64 = 0.05;
 
-/// Minima closer than this in mean and log-deviation are one.
+/// Ends closer than this in mean and log-deviation are one.
 const SAME: f64 = 0.2;
 
 /// Points on a line.
@@ -87,8 +87,8 @@ impl Fit {
     }
 }
 
-/// Gradient descent from several starts; the distinct minima, lowest first.
-pub(crate) fn minima(loss: &dyn RowLoss, axis: &Axis, teacher: &[f64], steps: usize) -> Vec<Fit> {
+/// Gradient descent from several starts; the distinct places where it ends, lowest first.
+pub(crate) fn fits(loss: &dyn RowLoss, axis: &Axis, teacher: &[f64], steps: usize) -> Vec<Fit> {
     let starts = START_MEANS
         .iter()
         .flat_map(|&mean| START_DEVIATIONS.map(|deviation| [mean, deviation.ln()]))
@@ -155,22 +155,23 @@ impl<'a> Descents<'a> {
     }
 
     fn step(&mut self) {
-        for ((point, stride), slope) in self.points.iter_mut().zip(&self.strides).zip(&self.slopes)
-        {
-            for coordinate in 0..2 {
-                let gradient = slope.gradient[coordinate];
+        let directions = self.strides.iter().zip(&self.slopes);
+        for (point, (stride, slope)) in self.points.iter_mut().zip(directions) {
+            for (axis, coordinate) in point.iter_mut().enumerate() {
+                let gradient = slope.gradient[axis];
                 if gradient != 0.0 {
-                    point[coordinate] -= stride[coordinate] * gradient.signum();
+                    *coordinate -= stride[axis] * gradient.signum();
                 }
             }
             point[1] = point[1].clamp(DEVIATIONS[0].ln(), DEVIATIONS[1].ln());
         }
         let slopes = self.slopes_at(&self.points);
-        for ((stride, slope), before) in self.strides.iter_mut().zip(&slopes).zip(&self.slopes) {
-            for coordinate in 0..2 {
-                let kept = slope.gradient[coordinate] * before.gradient[coordinate] > 0.0;
+        let turns = slopes.iter().zip(&self.slopes);
+        for (stride, (slope, before)) in self.strides.iter_mut().zip(turns) {
+            for (axis, length) in stride.iter_mut().enumerate() {
+                let kept = slope.gradient[axis] * before.gradient[axis] > 0.0;
                 let factor = if kept { GROWTH } else { SHRINKAGE };
-                stride[coordinate] = (stride[coordinate] * factor).min(LONGEST_STRIDE);
+                *length = (*length * factor).min(LONGEST_STRIDE);
             }
         }
         self.slopes = slopes;
@@ -207,5 +208,56 @@ impl<'a> Descents<'a> {
                 value: slope.value,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use potstill::losses::Divergence;
+
+    use super::*;
+
+    const STEPS: usize = 400;
+
+    /// Mean and variance of `softmax(logits)` on the axis.
+    fn moments(axis: &Axis, logits: &[f64]) -> [f64; 2] {
+        let weights: Vec<f64> = logits.iter().map(|logit| logit.exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let mean_of = |f: &dyn Fn(f64) -> f64| {
+            let sum: f64 = axis
+                .positions
+                .iter()
+                .zip(&weights)
+                .map(|(&x, w)| w * f(x))
+                .sum();
+            sum / total
+        };
+        let mean = mean_of(&|x| x);
+        [mean, mean_of(&|x| (x - mean).powi(2))]
+    }
+
+    #[test]
+    fn forward_kl_copies_the_moments_of_the_teacher_and_has_one_minimum() {
+        let axis = Axis::new();
+        let teacher = axis.teacher();
+        let fits = fits(&Divergence::ForwardKl, &axis, &teacher, STEPS);
+        assert_eq!(fits.len(), 1);
+        let expected = moments(&axis, &teacher);
+        let actual = moments(&axis, &fits[0].logits(&axis));
+        for (actual, expected) in actual.iter().zip(expected) {
+            assert!(
+                (actual - expected).abs() < 1e-6,
+                "{actual} is not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn reverse_kl_keeps_to_the_heavier_mode_and_also_stops_at_the_other() {
+        let axis = Axis::new();
+        let fits = fits(&Divergence::ReverseKl, &axis, &axis.teacher(), STEPS);
+        let [(_, heavy, width), (_, light, _)] = MODES;
+        assert!((fits[0].mean - heavy).abs() < 0.05 && (fits[0].deviation - width).abs() < 0.05);
+        assert!(fits[1..].iter().any(|fit| (fit.mean - light).abs() < 0.05));
     }
 }

@@ -27,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Folder of the pictures.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/images"))]
+    #[arg(long, default_value = "docs/images")]
     out: PathBuf,
     /// A few steps into a folder that is removed again, to see that everything works.
     #[arg(long, conflicts_with = "out")]
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
             .members
             .iter()
             .map(|member| {
-                let fits = fit::minima(member.loss.as_ref(), &axis, &teacher, steps);
+                let fits = fit::fits(member.loss.as_ref(), &axis, &teacher, steps);
                 (fits, sweep::sweep(member.loss.as_ref()))
             })
             .collect();
@@ -68,7 +68,7 @@ fn print_table(family: &Family, panels: &[(Vec<Fit>, Sweep)]) {
     println!("{}", family.title);
     println!(
         "{:<26} {:>7} {:>7} {:>7} {:>7}   {:>9} {:>9}   {:>9} {:>9}",
-        "", "mean", "std", "value", "minima", "D(-10)", "dD(-10)", "D(+10)", "dD(+10)"
+        "", "mean", "std", "value", "ends", "D(-10)", "dD(-10)", "D(+10)", "dD(+10)"
     );
     for (member, (fits, sweep)) in family.members.iter().zip(panels) {
         let best = &fits[0];

@@ -4,9 +4,11 @@ use potstill::losses::RowLoss;
 
 use crate::numbers::value_and_gradient;
 
-/// What the teacher gives to the token whose logit moves; of the rest, each other token gets twice
-/// what the next one does.
-pub(crate) const TOKEN_PROBABILITY: f64 = 0.4;
+/// What the teacher gives to the token whose logit moves.
+pub(crate) const TOKEN_PROBABILITY: f64 = 0.3;
+
+/// What each of the other tokens gets, over what the one before it does.
+const DECAY: f64 = 0.8;
 
 /// How far the logit goes to either side.
 pub(crate) const REACH: f64 = 10.0;
@@ -53,10 +55,34 @@ pub(crate) fn sweep(loss: &dyn RowLoss) -> Sweep {
 
 /// Logits of the teacher.
 fn teacher() -> Vec<f64> {
-    let others: Vec<f64> = (1..VOCAB as i32).map(|token| 0.5f64.powi(token)).collect();
+    let others: Vec<f64> = (1..VOCAB as i32).map(|token| DECAY.powi(token)).collect();
     let share = (1.0 - TOKEN_PROBABILITY) / others.iter().sum::<f64>();
     std::iter::once(TOKEN_PROBABILITY)
         .chain(others.iter().map(|other| share * other))
         .map(f64::ln)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use potstill::losses::Divergence;
+
+    use super::*;
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_value() {
+        let swept = sweep(&Divergence::ForwardKl);
+        for (around, (_, gradient)) in swept.value.windows(3).zip(&swept.gradient[1..]) {
+            let slope = (around[2].1 - around[0].1) / (around[2].0 - around[0].0);
+            assert!((slope - gradient).abs() < 1e-3, "{slope} is not {gradient}");
+        }
+    }
+
+    #[test]
+    fn forward_kl_pulls_with_the_teachers_probability_and_reverse_kl_lets_go() {
+        let [(_, forward), _] = sweep(&Divergence::ForwardKl).ends();
+        assert!((forward + TOKEN_PROBABILITY).abs() < 1e-3);
+        let [(_, reverse), _] = sweep(&Divergence::ReverseKl).ends();
+        assert!(reverse.abs() < 1e-3);
+    }
 }

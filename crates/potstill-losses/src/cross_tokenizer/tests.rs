@@ -1,7 +1,9 @@
 //! Sorted probabilities and spans.
 
+use burn::tensor::FloatDType;
 use potstill_testkit::{
-    Tolerance, assert_close, assert_gradient, finite_differences, normals, tensor_f64, values,
+    Tolerance, assert_close, assert_gradient, autodiff_gradient, finite_differences, normals,
+    tensor_f64, values,
 };
 
 use super::*;
@@ -10,6 +12,14 @@ const PLAIN: UniversalLogit = UniversalLogit {
     student_temperature: 1.0,
     teacher_temperature: 1.0,
 };
+
+fn rows(student: Tensor<2>, teacher: Tensor<2>) -> LogitRows {
+    LogitRows {
+        student,
+        teacher: Some(teacher),
+        targets: None,
+    }
+}
 
 #[test]
 fn sorted_probabilities_agree_with_an_independent_reference() {
@@ -21,7 +31,7 @@ fn sorted_probabilities_agree_with_an_independent_reference() {
         &[1.0, 1.5, -0.5, 0.0, 0.2, 0.5, 1.0, -1.0, 2.0, -0.3],
         [2, 5],
     );
-    let (value, _) = PLAIN.value_and_gradient(student, teacher);
+    let value = PLAIN.per_row(rows(student, teacher));
     let mean = value.mean().into_scalar::<f64>();
     assert_close(&[mean], &[0.350943468], Tolerance::absolute(1e-9));
 }
@@ -36,8 +46,12 @@ fn vocabularies_may_differ_and_the_gradient_is_exact() {
         let student = normals(2 * of_student, 2.0, 1);
         let teacher = || tensor_f64(&normals(2 * of_teacher, 2.0, 2), [2, of_teacher]);
         let shape = [2, of_student];
-        let sum = |s: Tensor<2>| loss.value_and_gradient(s, teacher()).0.sum();
-        let (_, gradient) = loss.value_and_gradient(tensor_f64(&student, shape), teacher());
+        let sum = |s: Tensor<2>| loss.per_row(rows(s, teacher())).sum();
+        let at = rows(tensor_f64(&student, shape), teacher());
+        let (value, gradient) = loss.value_and_gradient(at);
+        let (expected, by_autodiff) = autodiff_gradient(sum, &student, shape, FloatDType::F64);
+        assert_close(&values(&value.sum()), &[expected], Tolerance::F64);
+        assert_close(&values(&gradient), &by_autodiff, Tolerance::F64);
         let tolerance = Tolerance {
             absolute: 1e-7,
             relative: 1e-6,
@@ -56,11 +70,7 @@ fn the_order_of_either_vocabulary_does_not_matter() {
     let reversed: Vec<f64> = teacher.iter().rev().copied().collect();
     let value = |teacher: &[f64]| {
         let teacher = tensor_f64(teacher, [1, 6]);
-        values(
-            &PLAIN
-                .value_and_gradient(tensor_f64(&student, [1, 6]), teacher)
-                .0,
-        )
+        values(&PLAIN.per_row(rows(tensor_f64(&student, [1, 6]), teacher)))
     };
     assert_close(&value(&teacher), &value(&reversed), Tolerance::F64);
 }
@@ -101,7 +111,7 @@ fn a_span_is_learned_best_at_the_teachers_likelihood() {
 fn extreme_spans_stay_finite() {
     let student = tensor_f64(&[0.0, -1e4, -1e-9], [3]);
     let teacher = tensor_f64(&[-1e4, 0.0, 0.0], [3]);
-    for student in [student.clone(), student.cast(burn::tensor::FloatDType::F32)] {
+    for student in [student.clone(), student.cast(FloatDType::F32)] {
         let teacher = teacher.clone().cast(student.dtype());
         let loss = values(&approximate_likelihood(student, teacher, 100.0));
         assert!(loss.iter().all(|value| value.is_finite()), "{loss:?}");

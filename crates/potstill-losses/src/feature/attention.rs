@@ -53,6 +53,11 @@ pub fn attention_mse(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
 /// Panics if the shapes differ.
 #[must_use]
 pub fn attention_kl(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+    attention_kl_per_query(student, teacher).mean()
+}
+
+/// [`attention_kl`] of each query, `[batch, n_heads, seq]`.
+pub(crate) fn attention_kl_per_query(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<3> {
     assert_eq!(
         student.dims(),
         teacher.dims(),
@@ -61,7 +66,7 @@ pub fn attention_kl(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
     let (student, teacher) = (at_least_f32(student), at_least_f32(teacher));
     let log = |probs: Tensor<4>| probs.clamp_min(LEAST_PROBABILITY).log();
     let difference = log(teacher.clone()) - log(student);
-    (teacher * difference).sum_dim(3).mean()
+    (teacher * difference).sum_dim(3).squeeze_dim::<3>(3)
 }
 
 /// Attention transfer between feature maps with the same positions and any number of channels.

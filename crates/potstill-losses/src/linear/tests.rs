@@ -1,12 +1,12 @@
 //! Chunks must add up to the whole, in value and in every gradient.
 
-use burn::tensor::FloatDType;
+use burn::tensor::{DType, FloatDType};
 use potstill_testkit::{
     Tolerance, assert_close, autodiff_device, normals, plain_device, tensor, values,
 };
 
 use super::*;
-use crate::{CrossEntropy, Divergence, HintonConfig};
+use crate::{CrossEntropy, Divergence, HintonConfig, PairLogProbs, dpo};
 
 const ROWS: usize = 7;
 const WIDTH: usize = 4;
@@ -146,6 +146,42 @@ fn bias_and_scale_and_softcap_are_differentiated() {
 }
 
 #[test]
+fn a_preference_between_answers_is_differentiated_through_the_head() {
+    // Rows 0 to 3 are the better answer, rows 4 to 6 the worse one.
+    let prefer = |nll: Tensor<1>| {
+        let answer = |start, rows| -nll.clone().narrow(0, start, rows).sum();
+        let (chosen, rejected) = (answer(0, 4), answer(4, 3));
+        let student = PairLogProbs { chosen, rejected };
+        let constant = |value: f64| Tensor::full([1], value, (&plain_device(), DType::F64));
+        let reference = PairLogProbs {
+            chosen: constant(-3.0),
+            rejected: constant(-4.0),
+        };
+        dpo(student, reference, 0.3, 0.1)
+    };
+    let student = Student::new(1.0, None, true);
+    let whole = CrossEntropy::default().per_row(LogitRows {
+        student: student.head.logits(student.hidden.clone()),
+        teacher: None,
+        targets: Some(targets()),
+    });
+    let expected = prefer(whole);
+    let value = expected.clone().into_scalar::<f64>();
+    let expected = student.gradients(expected);
+    let student = Student::new(1.0, None, true);
+    let rows = HeadRows {
+        hidden: &student.hidden,
+        head: &student.head,
+        teacher: &Prediction::None,
+        targets: Some(&targets()),
+        chunk_rows: Some(3),
+    };
+    let loss = rows.reduced(&CrossEntropy::default(), prefer);
+    assert_close(&values(&loss), &[value], Tolerance::F64);
+    assert_close(&student.gradients(loss), &expected, Tolerance::F64);
+}
+
+#[test]
 fn a_frozen_head_gets_no_gradient_and_the_hidden_states_still_do() {
     let mut student = Student::new(1.0, None, false);
     student.head = student.head.without_autodiff();
@@ -257,7 +293,7 @@ fn a_half_precision_student_gets_gradients_in_its_own_dtype() {
         .weighted_sum(&Divergence::ForwardKl, Some(&weights()))
         .backward();
     let weight = weight.grad(&gradients).unwrap();
-    assert_eq!(weight.dtype(), burn::tensor::DType::BF16);
+    assert_eq!(weight.dtype(), DType::BF16);
     assert_close(
         &values(&weight),
         &values(&exact.head.weight.grad(&expected).unwrap()),

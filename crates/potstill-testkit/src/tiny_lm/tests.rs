@@ -1,3 +1,5 @@
+//! The tiny model is causal, differentiable and reproducible.
+
 use potstill_core::TokenRow;
 
 use super::*;
