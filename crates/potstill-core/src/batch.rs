@@ -1,101 +1,11 @@
-//! Packed token rows on the host, and the tensors made from them.
+//! The tensors made from packed token rows.
+
+mod row;
 
 use burn::prelude::*;
 
-/// One packed row on the host: documents one after another, each a segment, already shifted.
-///
-/// All four vectors have the same length. `targets[t]` is the token that follows `tokens[t]` in its
-/// document. `weights[t]` says how much position `t` counts; 0 means not at all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TokenRow {
-    tokens: Vec<u32>,
-    segments: Vec<u32>,
-    targets: Vec<u32>,
-    weights: Vec<f32>,
-}
-
-impl TokenRow {
-    /// A row with one document.
-    ///
-    /// See [`push_document`](Self::push_document).
-    ///
-    /// # Panics
-    ///
-    /// Panics if `tokens` and `weights` differ in length.
-    #[must_use]
-    pub fn document(tokens: &[u32], weights: &[f32]) -> Self {
-        let mut row = Self::default();
-        row.push_document(tokens, weights);
-        row
-    }
-
-    /// Appends a document as a new segment.
-    ///
-    /// `weights[i]` is the weight of *predicting* `tokens[i]`; the shift happens here and nowhere
-    /// else, so a document of `n` tokens fills `n - 1` positions and `weights[0]` is never used.
-    /// A document of fewer than two tokens has nothing to predict and adds nothing.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `tokens` and `weights` differ in length.
-    pub fn push_document(&mut self, tokens: &[u32], weights: &[f32]) {
-        assert_eq!(
-            tokens.len(),
-            weights.len(),
-            "a document needs one weight for each token"
-        );
-        let Some(predicted) = tokens.len().checked_sub(1).filter(|&n| n > 0) else {
-            return;
-        };
-        let segment = self.segments.last().map_or(1, |last| last + 1);
-        self.tokens.extend_from_slice(&tokens[..predicted]);
-        self.targets.extend_from_slice(&tokens[1..]);
-        self.weights.extend_from_slice(&weights[1..]);
-        self.segments.resize(self.tokens.len(), segment);
-    }
-
-    /// Number of positions.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
-    /// Whether the row has no position.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
-    }
-
-    /// Number of documents.
-    #[must_use]
-    pub fn documents(&self) -> usize {
-        self.segments.last().map_or(0, |&last| last as usize)
-    }
-
-    /// Token ids that a model reads.
-    #[must_use]
-    pub fn tokens(&self) -> &[u32] {
-        &self.tokens
-    }
-
-    /// The document of each position, counted from 1.
-    #[must_use]
-    pub fn segments(&self) -> &[u32] {
-        &self.segments
-    }
-
-    /// Token ids that a model should predict.
-    #[must_use]
-    pub fn targets(&self) -> &[u32] {
-        &self.targets
-    }
-
-    /// How much each position counts.
-    #[must_use]
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
-    }
-}
+pub use row::TokenRow;
+use row::largest_token;
 
 /// The positions of a batch that count towards a loss, and how much.
 #[derive(Clone, Debug)]
@@ -113,10 +23,15 @@ impl Rows {
     ///
     /// # Panics
     ///
-    /// Panics if the slices differ in length or a weight is negative or not finite.
+    /// Panics if the slices differ in length, the positions do not ascend, or a weight is negative
+    /// or not finite.
     #[must_use]
     pub fn new(positions: &[usize], weights: &[f32], device: &Device) -> Self {
         assert_eq!(positions.len(), weights.len(), "each row needs one weight");
+        assert!(
+            positions.is_sorted_by(|before, after| before < after),
+            "row positions must ascend, each named once"
+        );
         assert!(
             weights
                 .iter()
@@ -218,6 +133,7 @@ pub struct TokenBatch {
     pub rows: Rows,
     plain: bool,
     longest_segment: usize,
+    largest_token: u32,
 }
 
 impl TokenBatch {
@@ -244,7 +160,7 @@ impl TokenBatch {
         let weights: Vec<f32> = rows
             .iter()
             .flat_map(|row| {
-                row.weights
+                row.weights()
                     .iter()
                     .copied()
                     .chain(std::iter::repeat_n(0.0, seq - row.len()))
@@ -315,6 +231,7 @@ impl TokenBatch {
             rows: Rows::new(&counted, &row_weights, device),
             plain,
             longest_segment,
+            largest_token: largest_token(tokens, targets, weights),
         }
     }
 
@@ -334,6 +251,13 @@ impl TokenBatch {
     #[must_use]
     pub fn longest_segment(&self) -> usize {
         self.longest_segment
+    }
+
+    /// The largest token id that a model reads, in padding as well, or predicts in a row that counts:
+    /// its vocabulary must be larger.
+    #[must_use]
+    pub fn largest_token(&self) -> u32 {
+        self.largest_token
     }
 
     /// The targets of the rows that count, `[rows]`.

@@ -56,13 +56,15 @@ impl LmHead {
             logits = logits.cast(FloatDType::F32);
         }
         if let Some(bias) = &self.bias {
-            logits = logits.clone() + bias.clone().cast(logits.dtype()).unsqueeze::<2>();
+            let bias = bias.clone().cast(logits.dtype());
+            logits = logits + bias.unsqueeze::<2>();
         }
         if self.scale != 1.0 {
             logits = logits * self.scale;
         }
         match self.softcap {
-            Some(cap) => (logits / cap).tanh() * cap,
+            // Not `logits / cap`: autodiff keeps the derivative of that in f32, also for f64.
+            Some(cap) => (logits * cap.recip()).tanh() * cap,
             None => logits,
         }
     }

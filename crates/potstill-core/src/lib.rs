@@ -12,6 +12,7 @@
 //! - [`Teacher`] is a *source of signals*; a [`TeacherSignal`] never carries autodiff.
 //! - [`Objective`] turns both into named [`LossTerm`]s.
 //! - [`Generate`] continues token sequences.
+//! - [`Message`]s and [`SpecialTokens`] are what text brings along.
 //! - [`Vocabulary`] decides once, at construction, whether student and teacher speak the same tokens.
 //!
 //! This crate does no IO and prefers no backend.
@@ -23,6 +24,7 @@ mod head;
 mod message;
 mod objective;
 mod signal;
+mod special_tokens;
 mod taps;
 mod teacher;
 mod vocabulary;
@@ -36,6 +38,7 @@ pub use head::LmHead;
 pub use message::{Message, Role};
 pub use objective::{LossTerm, Objective, ObjectiveInput, StudentView};
 pub use signal::{Prediction, Support, TeacherSignal};
+pub use special_tokens::SpecialTokens;
 pub use taps::{Tapped, Taps};
 pub use teacher::{Teacher, TeacherError};
 pub use vocabulary::{TokenizerIdentity, Vocabulary, VocabularyMismatch};

@@ -49,19 +49,16 @@ impl Prediction {
     /// The prediction over the first `vocab_size` tokens.
     ///
     /// A sparse prediction is returned as it is: it names tokens, and padding is never among the
-    /// likely ones.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the prediction covers fewer tokens.
+    /// likely ones. So is one over fewer tokens: only an objective that does not read the prediction
+    /// shares more tokens with the student than the teacher has.
     #[must_use]
     pub fn truncated(self, vocab_size: usize) -> Self {
         match self {
-            Self::Deferred { hidden, head } => Self::Deferred {
+            Self::Deferred { hidden, head } if head.vocab_size() > vocab_size => Self::Deferred {
                 hidden,
                 head: head.truncated(vocab_size),
             },
-            Self::Dense(logits) if logits.dims()[1] != vocab_size => {
+            Self::Dense(logits) if logits.dims()[1] > vocab_size => {
                 Self::Dense(logits.narrow(1, 0, vocab_size))
             }
             other => other,
@@ -87,4 +84,31 @@ pub struct TeacherSignal {
     pub prediction: Prediction,
     /// Hidden states and attention maps that were asked for.
     pub tapped: Tapped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn width(prediction: &Prediction) -> usize {
+        match prediction {
+            Prediction::Deferred { head, .. } => head.vocab_size(),
+            Prediction::Dense(logits) => logits.dims()[1],
+            _ => unreachable!("only whole distributions have a width"),
+        }
+    }
+
+    #[test]
+    fn padding_is_cut_and_nothing_is_made_up() {
+        let device = Device::default();
+        let zeros = |rows, columns| Tensor::<2>::zeros([rows, columns], &device);
+        let deferred = Prediction::Deferred {
+            hidden: zeros(2, 4),
+            head: LmHead::new(zeros(7, 4)),
+        };
+        for prediction in [deferred, Prediction::Dense(zeros(2, 7))] {
+            assert_eq!(width(&prediction.clone().truncated(5)), 5);
+            assert_eq!(width(&prediction.truncated(9)), 7);
+        }
+    }
 }

@@ -10,6 +10,11 @@ pub trait Teacher: Send {
     /// The tokens that the signal is about.
     fn vocabulary(&self) -> &Vocabulary;
 
+    /// Longest segment that the teacher can read, where it has a limit.
+    fn max_positions(&self) -> Option<usize> {
+        None
+    }
+
     /// What the teacher says about `batch`, on the device of `batch`.
     ///
     /// # Errors
@@ -21,6 +26,9 @@ pub trait Teacher: Send {
 impl<T: Teacher + ?Sized> Teacher for Box<T> {
     fn vocabulary(&self) -> &Vocabulary {
         (**self).vocabulary()
+    }
+    fn max_positions(&self) -> Option<usize> {
+        (**self).max_positions()
     }
     fn signal(&mut self, batch: &TokenBatch, taps: &Taps) -> Result<TeacherSignal, TeacherError> {
         (**self).signal(batch, taps)

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, Value};
-use potstill_core::Message;
+use potstill_core::{Message, SpecialTokens};
 
+use crate::Error;
 use crate::error::ConfigProblem;
-use crate::special_tokens::{read_object, read_optional};
-use crate::{Error, SpecialTokens};
+use crate::hf_folder::{self, read_optional};
 use environment::{Raised, TEMPLATE_NAME};
 use generation::{CLOSE_VARIABLE, OPEN_VARIABLE};
 
@@ -31,8 +31,8 @@ pub(crate) use generation::absent_chars;
 /// # Examples
 ///
 /// ```
-/// use potstill_core::Message;
-/// use potstill_data::{ChatTemplate, SpecialTokens};
+/// use potstill_core::{Message, SpecialTokens};
+/// use potstill_data::ChatTemplate;
 ///
 /// let template = ChatTemplate::new(
 ///     "{% for message in messages %}[{{ message.role }}] {{ message.content | trim }}\n{% endfor %}",
@@ -85,7 +85,7 @@ impl ChatTemplate {
             },
         };
         source
-            .map(|source| Self::new(source, SpecialTokens::from_folder(folder)?))
+            .map(|source| Self::new(source, hf_folder::special_tokens(folder)?))
             .transpose()
     }
 
@@ -203,9 +203,9 @@ fn render_error(error: minijinja::Error) -> Error {
 
 /// The key `chat_template` of a JSON file: a template, or a list of named ones.
 fn source_in(path: &Path) -> Result<Option<String>, Error> {
-    use serde_json::Value;
+    use serde_json::{Map, Value};
 
-    let Some(mut keys) = read_object(path)? else {
+    let Some(mut keys) = hf_folder::read_json::<Map<String, Value>>(path)? else {
         return Ok(None);
     };
     match keys.remove("chat_template") {

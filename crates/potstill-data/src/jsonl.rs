@@ -200,8 +200,9 @@ mod tests {
             message.starts_with("corpus.jsonl:2: the record needs"),
             "{message}"
         );
-        assert!(
-            messages(b"\n{\"text\": \n")[0].starts_with("corpus.jsonl:2: the record is not JSON")
+        assert_eq!(
+            messages(b"\n{\"text\": \n"),
+            ["corpus.jsonl:2: the record is not JSON: EOF while parsing a value at column 9"]
         );
     }
 

@@ -19,9 +19,10 @@
 //! # Examples
 //!
 //! ```
+//! use potstill_core::SpecialTokens;
 //! use potstill_data::{
-//!     Content, EncodeOptions, Loader, LoaderOptions, PackOptions, Record, SpecialTokens, TextTokenizer,
-//!     encode_records, pack,
+//!     Content, EncodeOptions, Loader, LoaderOptions, PackOptions, Record, TextTokenizer, encode_records,
+//!     pack,
 //! };
 //!
 //! # use potstill_testkit as _;
@@ -58,13 +59,13 @@ mod document;
 mod encode;
 mod error;
 mod held_out;
+mod hf_folder;
 mod jsonl;
 mod loader;
 mod pack;
 mod record;
 #[cfg(test)]
 mod sample_tokenizers;
-mod special_tokens;
 mod stop_strings;
 mod text_file;
 mod tokenizer;
@@ -82,7 +83,6 @@ pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
 pub use loader::{Loader, LoaderOptions, LoaderState};
 pub use pack::{PackOptions, PackReport, Packed, Packing, pack};
 pub use record::{Content, Record, RecordProblem};
-pub use special_tokens::SpecialTokens;
 pub use stop_strings::StopStrings;
 pub use text_file::{TextSplit, read_text};
 pub use tokenizer::TextTokenizer;

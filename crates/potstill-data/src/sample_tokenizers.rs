@@ -1,9 +1,10 @@
 //! Small tokenizers for tests.
 
+use potstill_core::SpecialTokens;
 use serde_json::{Value, json};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-use crate::{SpecialTokens, TextTokenizer};
+use crate::TextTokenizer;
 
 const SPECIALS: [&str; 8] = [
     "<s>",

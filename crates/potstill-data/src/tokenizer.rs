@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use potstill_core::TokenizerIdentity;
+use potstill_core::{SpecialTokens, TokenizerIdentity};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use tokenizers::{Encoding, Tokenizer};
 
-use crate::{Error, SpecialTokens};
+use crate::{Error, hf_folder};
 
 /// A tokenizer in the `tokenizer.json` format, and which of its tokens begin, end and fill up text.
 ///
@@ -34,26 +34,15 @@ impl TextTokenizer {
     }
 
     /// Reads `tokenizer.json` from a Hugging Face folder, and the special tokens from the files
-    /// beside it. A special token that is not in the vocabulary can never occur and is left out.
+    /// beside it, as [`with_declared_special_tokens`](Self::with_declared_special_tokens) takes them.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or is not what it should be.
     pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
-        let mut tokenizer = Self::from_file(folder.join("tokenizer.json"))?;
-        let mut specials = SpecialTokens::from_folder(folder)?;
-        for (role, token) in specials.roles_mut() {
-            if token
-                .as_deref()
-                .is_some_and(|token| tokenizer.token_id(token).is_none())
-            {
-                tracing::warn!(role, ?token, "special token is not in the vocabulary");
-                *token = None;
-            }
-        }
-        tokenizer.specials = specials;
-        Ok(tokenizer)
+        let tokenizer = Self::from_file(folder.join("tokenizer.json"))?;
+        Ok(tokenizer.with_declared_special_tokens(hf_folder::special_tokens(folder)?))
     }
 
     /// Reads the text of a `tokenizer.json`, without special tokens.
@@ -96,6 +85,20 @@ impl TextTokenizer {
         }
         self.specials = specials;
         Ok(self)
+    }
+
+    /// Takes over the tokens that a checkpoint says have a role. One that is not in the vocabulary can
+    /// never occur and is left out, with a warning.
+    #[must_use]
+    pub fn with_declared_special_tokens(mut self, declared: SpecialTokens) -> Self {
+        self.specials = declared.filtered(|token| {
+            let known = self.token_id(token).is_some();
+            if !known {
+                tracing::warn!(token, "special token is not in the vocabulary");
+            }
+            known
+        });
+        self
     }
 
     /// The token ids of `text`. With `add_special_tokens`, what the definition puts around a text

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use burn::tensor::FloatDType;
+use potstill_core::SpecialTokens;
 
 mod folder;
 
 use crate::gguf::GgufFile;
 use crate::safetensors::SafetensorsFolder;
 use crate::source::TensorSource;
-use crate::{BertEncoder, Companions, Error, LanguageModel, ModelConfig, SpecialTokens, weights};
+use crate::{BertEncoder, Companions, Error, LanguageModel, ModelConfig, weights};
 
 /// A checkpoint whose configuration has been read and whose weights have not.
 ///
@@ -149,7 +150,7 @@ impl Checkpoint {
     /// When it cannot be read.
     pub fn tokenizer_config_json(&self) -> Result<Option<String>, Error> {
         match &self.kind {
-            Kind::Folder => folder::read(&self.path, "tokenizer_config.json"),
+            Kind::Folder => folder::read(&self.path, folder::TOKENIZER_CONFIG),
             Kind::Gguf(file) => file.tokenizer_config_json(),
         }
     }
@@ -179,15 +180,27 @@ impl Checkpoint {
         }
     }
 
-    /// The tokens with a role.
+    /// The tokens with a role, from `tokenizer_config.json` or `special_tokens_map.json`.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or is not JSON.
+    /// When a file cannot be read or is not what it should be.
     pub fn special_tokens(&self) -> Result<SpecialTokens, Error> {
         match &self.kind {
             Kind::Folder => folder::special_tokens(&self.path),
             Kind::Gguf(file) => file.special_tokens(),
+        }
+    }
+
+    /// The text of `special_tokens_map.json`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn special_tokens_map_json(&self) -> Result<Option<String>, Error> {
+        match &self.kind {
+            Kind::Folder => folder::read(&self.path, folder::SPECIAL_TOKENS_MAP),
+            Kind::Gguf(_) => Ok(None),
         }
     }
 
@@ -200,6 +213,7 @@ impl Checkpoint {
         Ok(Companions {
             tokenizer_json: self.tokenizer_json()?,
             tokenizer_config: self.tokenizer_config_json()?,
+            special_tokens_map: self.special_tokens_map_json()?,
             chat_template: self.chat_template()?,
             generation_config: self.generation_config_json()?,
             model_card: None,

@@ -199,7 +199,7 @@ impl ModelConfig {
             n_heads,
             n_kv_heads: n_heads,
             head_dim: d_model.checked_div(n_heads).unwrap_or(0),
-            d_ff: 4 * d_model,
+            d_ff: d_model.saturating_mul(4),
             max_positions: match architecture {
                 Architecture::Gpt2 => 1024,
                 Architecture::Bert => 512,
@@ -317,7 +317,53 @@ impl ModelConfig {
         if self.sliding_window == Some(0) {
             return wrong("sliding_window", &0, "at least 1, or null");
         }
+        self.validate_options()?;
         self.rope.as_ref().map_or(Ok(()), Rope::validate)
+    }
+
+    /// An option that the architecture does not have could not be written to `config.json`.
+    fn validate_options(&self) -> Result<(), Error> {
+        use Architecture::{Llama, Mistral, Qwen2, Qwen3};
+
+        let architecture = self.architecture;
+        let usual = Self::new(architecture, 1, 1, 1, 1);
+        let attention_biases = [self.qkv_bias, self.output_bias];
+        let attention_bias = match architecture {
+            Llama | Qwen3 => self.qkv_bias == self.output_bias,
+            _ => attention_biases == [usual.qkv_bias, usual.output_bias],
+        };
+        let window = matches!(architecture, Mistral | Qwen2 | Qwen3);
+        for (right, key, found) in [
+            (
+                attention_bias,
+                "attention_bias",
+                format!("{attention_biases:?} for inputs and output"),
+            ),
+            (
+                architecture == Llama || self.mlp_bias == usual.mlp_bias,
+                "mlp_bias",
+                self.mlp_bias.to_string(),
+            ),
+            (
+                self.qk_norm == usual.qk_norm,
+                "qk_norm",
+                self.qk_norm.to_string(),
+            ),
+            (
+                window || self.sliding_window.is_none(),
+                "sliding_window",
+                format!("{:?}", self.sliding_window),
+            ),
+        ] {
+            if !right {
+                return Err(Error::ConfigValue {
+                    key: key.into(),
+                    found,
+                    expected: format!("what a {} model has", architecture.name()),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The window, where it hides anything.

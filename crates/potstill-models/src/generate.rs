@@ -10,10 +10,13 @@ use potstill_core::{CausalLm, FinishReason, Generate, GenerateError, GenerateOpt
 use rayon::prelude::*;
 
 use crate::sample::{Sampler, Streams};
-use crate::{KvCache, LanguageModel};
+use crate::{KvCache, LanguageModel, ModelConfig};
 
-/// Most columns of a batch, rows times length with the new tokens: what bounds the cache.
+/// Most columns of a batch, rows times length with the new tokens: what bounds its activations.
 const BATCH_COLUMNS: usize = 1 << 16;
+
+/// Most bytes of the keys and values of a batch.
+const CACHE_BYTES: usize = 1 << 30;
 
 /// Prompts are continued in batches without autodiff; a prompt's continuation depends on neither
 /// the order nor the number of the others.
@@ -50,7 +53,11 @@ impl Generate for LanguageModel {
                 .iter()
                 .map(|sequence| sequence.prompt.len())
                 .collect();
-            for batch in batches(&lengths, options.max_new_tokens) {
+            for batch in batches(
+                &lengths,
+                options.max_new_tokens,
+                most_columns(self.config()),
+            ) {
                 continue_batch(&model, &mut sequences[batch], options)?;
             }
         }
@@ -91,13 +98,19 @@ fn check(
     Ok(())
 }
 
-/// Cuts prompts of ascending lengths into batches of at most [`BATCH_COLUMNS`], or of one prompt.
-fn batches(lengths: &[usize], max_new_tokens: usize) -> Vec<Range<usize>> {
+/// Most columns of a batch of this model.
+fn most_columns(config: &ModelConfig) -> usize {
+    let column = 2 * config.n_layers * config.n_kv_heads * config.head_dim * size_of::<f32>();
+    BATCH_COLUMNS.min(CACHE_BYTES / column)
+}
+
+/// Cuts prompts of ascending lengths into batches of at most `most_columns`, or of one prompt.
+fn batches(lengths: &[usize], max_new_tokens: usize, most_columns: usize) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
     let mut start = 0;
     for (end, length) in lengths.iter().enumerate() {
         let columns = (end + 1 - start).saturating_mul(length + max_new_tokens);
-        if columns > BATCH_COLUMNS && end > start {
+        if columns > most_columns && end > start {
             batches.push(start..end);
             start = end;
         }

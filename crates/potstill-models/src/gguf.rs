@@ -183,7 +183,7 @@ fn read_metadata(
     count: u64,
 ) -> Result<HashMap<String, MetadataValue>, Error> {
     // The smallest entry: a key of length 0, a type and one byte.
-    reader.check("the metadata", count, 13)?;
+    reader.claim::<(String, MetadataValue)>("the metadata", count, 13)?;
     let mut metadata = HashMap::new();
     for _ in 0..count {
         let key = reader.string("a metadata key")?;

@@ -49,7 +49,6 @@ mod safetensors;
 mod sample;
 mod save;
 mod source;
-mod special_tokens;
 mod taps;
 mod weights;
 
@@ -65,4 +64,3 @@ pub use language_model::LanguageModel;
 pub use llama::Llama;
 pub use safetensors::WeightDtype;
 pub use save::{Companions, SaveOptions, save_encoder, save_pretrained, save_pretrained_with};
-pub use special_tokens::{SpecialToken, SpecialTokens};

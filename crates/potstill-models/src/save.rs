@@ -19,6 +19,8 @@ pub struct Companions {
     pub tokenizer_json: Option<String>,
     /// `tokenizer_config.json`.
     pub tokenizer_config: Option<String>,
+    /// `special_tokens_map.json`.
+    pub special_tokens_map: Option<String>,
     /// `chat_template.jinja`.
     pub chat_template: Option<String>,
     /// `generation_config.json`.
@@ -62,7 +64,8 @@ pub fn save_pretrained(
 /// Saves a language model as a folder that `transformers` loads.
 ///
 /// Every file is written beside its target, synced and renamed. Weights that an earlier save left in
-/// the folder under other names are removed, so that nobody loads them by mistake.
+/// the folder under other names are removed, so that nobody loads them by mistake. The folder as a
+/// whole is not replaced at once: whoever wants to fall back on an earlier save gives a new folder.
 ///
 /// # Errors
 ///
@@ -115,6 +118,7 @@ fn save(
     for (name, text) in [
         ("tokenizer.json", &companions.tokenizer_json),
         ("tokenizer_config.json", &companions.tokenizer_config),
+        ("special_tokens_map.json", &companions.special_tokens_map),
         ("chat_template.jinja", &companions.chat_template),
         ("README.md", &companions.model_card),
     ] {

@@ -25,6 +25,7 @@
 //! | `cuda` | NVIDIA GPUs |
 //! | `tch` | libtorch; see the project's ADR 0002 for how to point it at an installation |
 
+pub mod prelude;
 mod tokenizer;
 
 pub use burn;
@@ -36,3 +37,8 @@ pub use potstill_models as models;
 pub use potstill_teachers as teachers;
 pub use potstill_train as train;
 pub use tokenizer::{TokenizerError, checkpoint_tokenizer};
+
+/// The README's programs are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

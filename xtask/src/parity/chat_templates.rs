@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use potstill_core::Message;
-use potstill_data::{ChatTemplate, SpecialTokens};
+use potstill_core::{Message, SpecialTokens};
+use potstill_data::ChatTemplate;
 use potstill_testkit::read_json;
 use serde::Deserialize;
 

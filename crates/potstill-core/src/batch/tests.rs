@@ -1,3 +1,5 @@
+//! Shift, segments, positions and the rows that count.
+
 use burn::prelude::*;
 use proptest::prelude::*;
 
@@ -66,6 +68,20 @@ fn selecting_rows_takes_the_counted_positions() {
     assert_eq!(rows, [1.0, 2.0, 5.0, 6.0]);
     let values = Tensor::<1>::from_floats([10.0, 1.0], &device);
     assert!((batch.rows.weighted_sum(values).into_scalar::<f32>() - 12.0).abs() < 1e-6);
+}
+
+#[test]
+fn the_largest_token_is_one_that_is_read_or_counted() {
+    let mut row = TokenRow::document(&[1, 2, 9], &[1.0, 1.0, 0.0]);
+    row.push_document(&[3, 4, 5, 6], &[1.0; 4]);
+    assert_eq!((row.largest_token(), row.longest_document()), (6, 3));
+    let padded = TokenBatch::from_rows(
+        &[row, TokenRow::document(&[1, 2], &[1.0; 2])],
+        7,
+        &Device::default(),
+    );
+    assert_eq!((padded.largest_token(), padded.longest_segment()), (7, 3));
+    assert_eq!(TokenRow::default().longest_document(), 0);
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub(super) fn build(source: String) -> Result<Environment<'static>, Error> {
     environment.set_unknown_method_callback(python_methods::call);
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", to_json);
+    environment.add_test("iterable", is_iterable);
     environment.add_filter(generation::MARK_FILTER, generation::mark);
     set_clock(&mut environment, None);
     environment.add_template_owned(TEMPLATE_NAME, source)?;
@@ -51,6 +52,11 @@ pub(super) fn set_clock(environment: &mut Environment<'static>, unix_seconds: Op
 
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
+}
+
+/// In Python a string is iterable and none is not; the engine says the opposite of both.
+fn is_iterable(value: &Value) -> bool {
+    value.as_str().is_some() || (!value.is_none() && value.try_iter().is_ok())
 }
 
 fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<Value, Error> {

@@ -86,6 +86,15 @@ fn a_broken_template_is_an_error() {
 }
 
 #[test]
+fn what_is_iterable_is_so_in_python() {
+    let source = "{{ tools is iterable }} {{ 'a' is iterable }} {{ messages is iterable }} {{ 3 is iterable }}";
+    assert_eq!(
+        template(source).render(&[], false).unwrap().to_lowercase(),
+        "false true true false"
+    );
+}
+
+#[test]
 fn variables_reach_the_template() {
     let source = "{{ 'on' if enable_thinking else 'off' }}{{ settings.depth }}";
     let template = template(source)

@@ -91,8 +91,16 @@ impl EncodeReport {
         *self.rejected.entry(reason).or_default() += 1;
         self.first_rejected
             .entry(reason)
-            .or_insert_with(|| error.to_string());
+            .or_insert_with(|| with_causes(error));
     }
+}
+
+/// What an error says, and what its causes say.
+fn with_causes(error: &Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let messages = std::iter::successors(Some(first), |error| error.source());
+    let messages: Vec<String> = messages.map(ToString::to_string).collect();
+    messages.join(": ")
 }
 
 impl fmt::Display for EncodeReport {

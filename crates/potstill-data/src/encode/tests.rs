@@ -1,10 +1,9 @@
 //! Records to documents with a byte-level tokenizer.
 
-use potstill_core::Message;
+use potstill_core::{Message, SpecialTokens};
 use proptest::prelude::*;
 
 use super::*;
-use crate::SpecialTokens;
 use crate::sample_tokenizers::{byte_level, word_level};
 
 const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + \
@@ -236,6 +235,21 @@ fn what_would_meet_every_record_is_an_error() {
     let tokenizer = word_level(&["<unk>", "one"]);
     let error = encode_records(&text, &tokenizer, None, &EncodeOptions::default());
     assert!(matches!(error, Err(Error::NoEndOfText)));
+}
+
+#[test]
+fn a_rejection_is_reported_with_its_cause() {
+    let template = ChatTemplate::new("{{ messages[0].name + 1 }}", SpecialTokens::default());
+    let records = [chat().into()];
+    let template = template.unwrap();
+    let options = EncodeOptions::default();
+    let error = encode_records(&records, &byte_level(), Some(&template), &options).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("the chat template fails on this conversation: "),
+        "{message}"
+    );
+    assert!(message.contains("chat_template:1"), "{message}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Record {
 #[non_exhaustive]
 pub enum RecordProblem {
     /// The text is not JSON.
-    #[error("the record is not JSON: {0}")]
+    #[error("the record is not JSON: {}", without_line(.0))]
     NotJson(#[from] serde_json::Error),
     /// None of the three shapes.
     #[error(
@@ -145,6 +145,13 @@ pub enum RecordProblem {
         /// The key.
         key: String,
     },
+}
+
+/// A record is one line, so that "line 1" would only contradict the line of the file.
+fn without_line(error: &serde_json::Error) -> String {
+    error
+        .to_string()
+        .replace(" at line 1 column ", " at column ")
 }
 
 struct List<'a>(&'a [String]);

@@ -1,10 +1,9 @@
 //! Turns in the dialects of several model families.
 
-use potstill_core::Message;
+use potstill_core::{Message, SpecialTokens};
 use proptest::prelude::*;
 
 use super::*;
-use crate::SpecialTokens;
 
 const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + \
     '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";

@@ -49,7 +49,7 @@ pub(crate) fn attend(
     let scores = widened((query * scale).matmul(key.swap_dims(2, 3)));
     let scores = match mask {
         Some(mask) => {
-            let bias = cast_to(mask.bias.clone(), scores.dtype());
+            let bias = cast_to(mask.bias(), scores.dtype());
             scores + bias
         }
         None => scores,

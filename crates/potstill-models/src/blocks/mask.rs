@@ -1,5 +1,7 @@
 //! Who sees whom.
 
+use std::cell::OnceCell;
+
 use burn::prelude::*;
 use potstill_core::TokenBatch;
 
@@ -8,9 +10,7 @@ use potstill_core::TokenBatch;
 pub(crate) struct Mask {
     /// True where hidden, `[batch or 1, 1, groups · queries, keys]`.
     pub(crate) hidden: Tensor<4, Bool>,
-    /// −∞ where hidden and 0 elsewhere, in the same shape. Adding it is cheaper to differentiate
-    /// than filling.
-    pub(crate) bias: Tensor<4>,
+    bias: OnceCell<Tensor<4>>,
 }
 
 impl Mask {
@@ -58,6 +58,9 @@ impl Mask {
         if new == 1 && reaches_all && padding.iter().all(|&padding| padding == 0) {
             return None;
         }
+        // Rows that are padded alike share their mask.
+        let alike = padding.windows(2).all(|pair| pair[0] == pair[1]);
+        let padding = if alike { &padding[..1] } else { padding };
         let mut hidden = Vec::with_capacity(padding.len() * groups * new * keys);
         for &padding in padding {
             for _ in 0..groups {
@@ -76,10 +79,21 @@ impl Mask {
         )))
     }
 
+    /// −∞ where hidden and 0 elsewhere, in the same shape. Adding it is cheaper to differentiate
+    /// than filling. Made when first asked for: it is large, and the fused attention needs none.
+    pub(crate) fn bias(&self) -> Tensor<4> {
+        let bias = || {
+            Tensor::zeros(self.hidden.shape(), &self.hidden.device())
+                .mask_fill(self.hidden.clone(), f32::NEG_INFINITY)
+        };
+        self.bias.get_or_init(bias).clone()
+    }
+
     fn from_hidden(hidden: Tensor<4, Bool>) -> Self {
-        let bias = Tensor::zeros(hidden.shape(), &hidden.device())
-            .mask_fill(hidden.clone(), f32::NEG_INFINITY);
-        Self { hidden, bias }
+        Self {
+            hidden,
+            bias: OnceCell::new(),
+        }
     }
 }
 

@@ -3,9 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use potstill_core::SpecialTokens;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, SpecialToken, SpecialTokens};
+use crate::Error;
+
+pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 
 /// The text of a file, if it exists.
 pub(super) fn read(folder: &Path, name: &str) -> Result<Option<String>, Error> {
@@ -17,7 +22,7 @@ pub(super) fn read(folder: &Path, name: &str) -> Result<Option<String>, Error> {
     }
 }
 
-fn read_json(folder: &Path, name: &str) -> Result<Option<Value>, Error> {
+fn read_json<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, Error> {
     let Some(text) = read(folder, name)? else {
         return Ok(None);
     };
@@ -33,8 +38,8 @@ pub(super) fn chat_template(folder: &Path) -> Result<Option<String>, Error> {
     if let Some(text) = read(folder, "chat_template.jinja")? {
         return Ok(Some(text));
     }
-    for name in ["chat_template.json", "tokenizer_config.json"] {
-        if let Some(json) = read_json(folder, name)?
+    for name in ["chat_template.json", TOKENIZER_CONFIG] {
+        if let Some(json) = read_json::<Value>(folder, name)?
             && let Some(template) = template_of(&json["chat_template"])
         {
             return Ok(Some(template.to_owned()));
@@ -59,43 +64,6 @@ fn template_of(value: &Value) -> Option<&str> {
 
 /// The tokens with a role, from `tokenizer_config.json` or `special_tokens_map.json`.
 pub(super) fn special_tokens(folder: &Path) -> Result<SpecialTokens, Error> {
-    let config = read_json(folder, "tokenizer_config.json")?.unwrap_or_default();
-    let map = read_json(folder, "special_tokens_map.json")?.unwrap_or_default();
-    let tokenizer = read_json(folder, "tokenizer.json")?.unwrap_or_default();
-    let token = |role: &str| {
-        let text = text_of(&config[role]).or_else(|| text_of(&map[role]))?;
-        let id = id_of(text, &config, &tokenizer);
-        Some(SpecialToken {
-            id,
-            text: text.to_owned(),
-        })
-    };
-    Ok(SpecialTokens {
-        bos: token("bos_token"),
-        eos: token("eos_token"),
-        pad: token("pad_token"),
-        unk: token("unk_token"),
-    })
-}
-
-/// A token is a string, or an object with its string in `content`.
-fn text_of(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value["content"].as_str())
-}
-
-fn id_of(text: &str, config: &Value, tokenizer: &Value) -> Option<u32> {
-    let decoder = config["added_tokens_decoder"].as_object();
-    let declared = decoder.and_then(|decoder| {
-        let (id, _) = decoder
-            .iter()
-            .find(|(_, token)| text_of(token) == Some(text))?;
-        id.parse().ok()
-    });
-    let added = || {
-        let tokens = tokenizer["added_tokens"].as_array()?;
-        let token = tokens.iter().find(|token| text_of(token) == Some(text))?;
-        u32::try_from(token["id"].as_u64()?).ok()
-    };
-    let known = || u32::try_from(tokenizer["model"]["vocab"][text].as_u64()?).ok();
-    declared.or_else(added).or_else(known)
+    let read = |name| read_json::<SpecialTokens>(folder, name).map(Option::unwrap_or_default);
+    Ok(read(TOKENIZER_CONFIG)?.or(read(SPECIAL_TOKENS_MAP)?))
 }

@@ -1,7 +1,8 @@
+//! Opening folders, and what is said of those that are damaged.
+
 use std::fs;
 
 use super::*;
-use crate::SpecialToken;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -69,33 +70,25 @@ fn chat_templates_are_found_wherever_they_are() {
 }
 
 #[test]
-fn special_tokens_have_their_ids_where_some_file_says_so() {
-    let tokenizer_config = r#"{
-        "bos_token": {"content": "<s>"}, "eos_token": "</s>", "pad_token": null,
-        "added_tokens_decoder": {"1": {"content": "<s>"}}
-    }"#;
-    let tokenizer = r#"{"added_tokens": [{"id": 2, "content": "</s>"}],
-                        "model": {"vocab": {"<unk>": 7}}}"#;
+fn the_special_tokens_map_fills_what_the_config_lacks() {
+    let map = r#"{"bos_token": "<bos>", "unk_token": "<unk>"}"#;
     let folder = folder(&[
         ("config.json", &config()),
-        ("tokenizer_config.json", tokenizer_config),
-        ("special_tokens_map.json", r#"{"unk_token": "<unk>"}"#),
-        ("tokenizer.json", tokenizer),
+        (
+            "tokenizer_config.json",
+            r#"{"bos_token": {"content": "<s>"}, "pad_token": null}"#,
+        ),
+        ("special_tokens_map.json", map),
     ]);
-    let tokens = Checkpoint::open(folder.path())
-        .unwrap()
-        .special_tokens()
-        .unwrap();
-    let token = |id, text: &str| {
-        Some(SpecialToken {
-            id: Some(id),
-            text: text.into(),
-        })
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    let tokens = SpecialTokens {
+        bos: Some("<s>".into()),
+        unk: Some("<unk>".into()),
+        ..SpecialTokens::default()
     };
-    assert_eq!(tokens.bos, token(1, "<s>"));
-    assert_eq!(tokens.eos, token(2, "</s>"));
-    assert_eq!(tokens.pad, None);
-    assert_eq!(tokens.unk, token(7, "<unk>"));
+    assert_eq!(checkpoint.special_tokens().unwrap(), tokens);
+    let companions = checkpoint.companions().unwrap();
+    assert_eq!(companions.special_tokens_map.as_deref(), Some(map));
 }
 
 #[test]

@@ -83,13 +83,17 @@ fn llama_like(architecture: Architecture, keys: &mut Keys) -> Result<ModelConfig
         return Err(keys.unsupported("hidden_act", &format!("{:?}", config.activation), "silu"));
     }
     config.rope = Some(rope(keys)?);
-    let attention_bias = keys.flag("attention_bias")?.unwrap_or(false);
-    if architecture != Architecture::Qwen2 {
+    // `transformers` passes over what an architecture does not have, so it stays among the extras.
+    if matches!(architecture, Architecture::Llama | Architecture::Qwen3) {
+        let attention_bias = keys.flag("attention_bias")?.unwrap_or(false);
         config.qkv_bias = attention_bias;
         config.output_bias = attention_bias;
     }
-    config.mlp_bias = keys.flag("mlp_bias")?.unwrap_or(false);
-    config.sliding_window = sliding_window(&config, keys)?;
+    if architecture == Architecture::Llama {
+        config.mlp_bias = keys.flag("mlp_bias")?.unwrap_or(false);
+    } else {
+        config.sliding_window = sliding_window(&config, keys)?;
+    }
     Ok(config)
 }
 

@@ -1,3 +1,5 @@
+//! Configurations of every architecture, in both styles, and hostile numbers.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -153,6 +155,8 @@ fn windows_are_read_as_transformers_reads_them() {
     assert_eq!(window(wide), None);
     let unsaid = json!({ "model_type": "mistral", "max_position_embeddings": 8192 });
     assert_eq!(window(unsaid), Some(4096));
+    let llama = json!({ "sliding_window": 64 });
+    assert_eq!(window(llama), None);
     let off = json!({ "model_type": "qwen2", "sliding_window": 64, "use_sliding_window": false });
     assert_eq!(window(off), None);
     check_refused(
@@ -200,6 +204,30 @@ fn what_is_not_supported_is_named() {
     check_refused(
         json!({ "intermediate_size": null }),
         "the model configuration lacks intermediate_size",
+    );
+}
+
+#[test]
+fn options_that_an_architecture_does_not_have_are_refused() {
+    let refused = |architecture, change: fn(&mut ModelConfig), key: &str| {
+        let mut config = ModelConfig::new(architecture, 8, 8, 1, 1);
+        assert!(config.validate().is_ok());
+        change(&mut config);
+        let message = config.validate().unwrap_err().to_string();
+        assert!(message.contains(key), "{message}");
+    };
+    refused(Architecture::Llama, |c| c.qkv_bias = true, "attention_bias");
+    refused(
+        Architecture::Qwen2,
+        |c| c.qkv_bias = false,
+        "attention_bias",
+    );
+    refused(Architecture::Mistral, |c| c.mlp_bias = true, "mlp_bias");
+    refused(Architecture::Llama, |c| c.qk_norm = true, "qk_norm");
+    refused(
+        Architecture::Gpt2,
+        |c| c.sliding_window = Some(4),
+        "sliding_window",
     );
 }
 

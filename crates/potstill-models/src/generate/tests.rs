@@ -226,14 +226,13 @@ fn a_prompt_that_cannot_be_continued_is_named() {
 #[test]
 fn batches_are_only_cut_where_they_are_too_large() {
     let ends = |lengths: &[usize], max_new_tokens| -> Vec<usize> {
-        batches(lengths, max_new_tokens)
+        batches(lengths, max_new_tokens, 100)
             .iter()
             .map(|batch| batch.end)
             .collect()
     };
     assert_eq!(ends(&[1, 2, 3], 10), [3]);
     assert!(ends(&[], 10).is_empty());
-    let long = BATCH_COLUMNS / 2;
-    assert_eq!(ends(&[1, long - 1, long - 1, long], 1), [2, 3, 4]);
-    assert_eq!(ends(&[2 * BATCH_COLUMNS], 1), [1]);
+    assert_eq!(ends(&[1, 49, 49, 50], 1), [2, 3, 4]);
+    assert_eq!(ends(&[200], 1), [1]);
 }

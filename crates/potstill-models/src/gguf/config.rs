@@ -41,6 +41,10 @@ impl GgufFile {
         config.sliding_window = self
             .optional_size("attention.sliding_window")?
             .filter(|&window| window > 0);
+        // Both are called "llama" here, and only one has windows.
+        if architecture == Architecture::Llama && config.sliding_window.is_some() {
+            config.architecture = Architecture::Mistral;
+        }
         self.check_unsupported(config.head_dim)?;
         config.rope = Some(Rope {
             theta: self.rope_base()?,
@@ -55,7 +59,10 @@ impl GgufFile {
         config.bos_token_id = self.token_id("bos")?;
         config.eos_token_ids = self.token_id("eos")?.into_iter().collect();
         config.pad_token_id = self.token_id("padding")?;
-        config.validate()?;
+        config.validate().map_err(|source| Error::Config {
+            path: self.path.clone(),
+            source: Box::new(source),
+        })?;
         Ok(config)
     }
 

@@ -28,6 +28,21 @@ pub enum GgufProblem {
         /// How many there are.
         left: u64,
     },
+    /// A header that is larger than that of any model.
+    #[error(
+        "{what} at byte {at} needs {needed} bytes of memory, but only {left} are left of what a \
+         header may take"
+    )]
+    HeaderTooLarge {
+        /// What was being read.
+        what: String,
+        /// Where.
+        at: u64,
+        /// How many bytes it takes at least.
+        needed: u64,
+        /// How many it may take.
+        left: u64,
+    },
     /// A string that is not UTF-8.
     #[error("{what} at byte {at} is not UTF-8")]
     NotUtf8 {

@@ -7,13 +7,18 @@ use std::path::PathBuf;
 use super::{GgufProblem, MetadataValue};
 use crate::Error;
 
-/// A little-endian reader that compares every length with what is left of the file before it
-/// allocates.
+/// Most memory that a header may take, several times that of the largest known vocabulary. A value
+/// takes more memory than file, so that the size of a large file alone is no bound.
+const MEMORY: u64 = 1 << 29;
+
+/// A little-endian reader that compares every length with what is left of the file, and of
+/// [`MEMORY`], before it allocates.
 pub(super) struct HeaderReader {
     input: BufReader<File>,
     path: PathBuf,
     position: u64,
     length: u64,
+    memory_left: u64,
 }
 
 impl HeaderReader {
@@ -23,6 +28,7 @@ impl HeaderReader {
             path,
             position: 0,
             length,
+            memory_left: MEMORY,
         }
     }
 
@@ -37,8 +43,29 @@ impl HeaderReader {
         }
     }
 
-    /// Fails unless `count` items of at least `item_bytes` fit into the rest of the file.
-    pub(super) fn check(&self, what: &str, count: u64, item_bytes: u64) -> Result<(), Error> {
+    /// Fails unless `count` items of at least `item_bytes` fit into the rest of the file, and into
+    /// memory as `T`s.
+    pub(super) fn claim<T>(
+        &mut self,
+        what: &str,
+        count: u64,
+        item_bytes: u64,
+    ) -> Result<(), Error> {
+        self.check(what, count, item_bytes)?;
+        let needed = count.saturating_mul(size_of::<T>() as u64);
+        let Some(left) = self.memory_left.checked_sub(needed) else {
+            return Err(self.error(GgufProblem::HeaderTooLarge {
+                what: what.to_owned(),
+                at: self.position,
+                needed,
+                left: self.memory_left,
+            }));
+        };
+        self.memory_left = left;
+        Ok(())
+    }
+
+    fn check(&self, what: &str, count: u64, item_bytes: u64) -> Result<(), Error> {
         let left = self.length.saturating_sub(self.position);
         let needed = count.saturating_mul(item_bytes);
         if needed <= left {
@@ -72,7 +99,7 @@ impl HeaderReader {
 
     pub(super) fn string(&mut self, what: &str) -> Result<String, Error> {
         let length = self.u64(what)?;
-        self.check(what, length, 1)?;
+        self.claim::<u8>(what, length, 1)?;
         let at = self.position;
         let mut bytes = vec![0; usize_from(length)];
         self.input
@@ -101,8 +128,7 @@ impl HeaderReader {
             }));
         };
         let count = self.u64(key)?;
-        self.check(key, count, item_bytes)?;
-        // Grows with what is really there: an item takes more memory than file.
+        self.claim::<MetadataValue>(key, count, item_bytes)?;
         let mut items = Vec::new();
         for _ in 0..count {
             items.push(self.scalar(key, kind)?);

@@ -19,7 +19,7 @@ pub(super) struct TensorInfo {
 
 pub(super) fn read_all(reader: &mut HeaderReader, count: u64) -> Result<Vec<TensorInfo>, Error> {
     // The smallest entry: the lengths of name and shape, one type, one offset.
-    reader.check("the list of tensors", count, 8 + 4 + 4 + 8)?;
+    reader.claim::<TensorInfo>("the list of tensors", count, 8 + 4 + 4 + 8)?;
     (0..count).map(|_| read_one(reader)).collect()
 }
 

@@ -133,8 +133,16 @@ fn options_of_the_configuration_are_found_in_the_tensors() {
         .size("llama.attention.key_length", 4)
         .tensor("output.weight", &[6, 8], &[0.0; 48])
         .tensor("blk.0.attn_q.bias", &[8], &[0.0; 8]);
-    let config = file.open().unwrap().config().unwrap();
-    assert!(!config.tie_word_embeddings && config.qkv_bias && !config.output_bias);
+    let both = file
+        .clone()
+        .tensor("blk.0.attn_output.bias", &[8], &[0.0; 8]);
+    let config = both.open().unwrap().config().unwrap();
+    assert!(!config.tie_word_embeddings && config.qkv_bias && config.output_bias);
+    // No config.json could say this of a Llama.
+    config_fails(file, &["model.gguf", "attention_bias", "llama"]);
+    let windowed = small("llama").size("llama.attention.sliding_window", 16);
+    let config = windowed.open().unwrap().config().unwrap();
+    assert_eq!(config.architecture, Architecture::Mistral);
 }
 
 #[test]
@@ -172,7 +180,12 @@ fn rotary_scaling_comes_from_metadata_or_factors() {
 
 #[track_caller]
 fn config_fails(writer: Writer, expected: &[&str]) {
-    let error = writer.open().unwrap().config().unwrap_err().to_string();
+    let error = writer.open().unwrap().config().unwrap_err();
+    let source = std::error::Error::source(&error);
+    let error = format!(
+        "{error}: {}",
+        source.map_or_else(String::new, ToString::to_string)
+    );
     assert!(expected.iter().all(|part| error.contains(part)), "{error}");
 }
 
@@ -289,6 +302,31 @@ fn counts_beyond_the_file_are_refused_before_memory_is_taken() {
         let error = writer::open(&bytes).unwrap_err().to_string();
         assert!(error.contains(what) && error.contains("left"), "{error}");
     }
+}
+
+#[test]
+fn a_header_that_fits_into_a_large_file_but_not_into_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let key = b"tokenizer.ggml.scores";
+    let mut bytes = Writer::new("llama")
+        .sizes("tokenizer.ggml.scores", [])
+        .bytes();
+    let at = bytes
+        .windows(key.len())
+        .position(|part| part == key)
+        .unwrap();
+    // The type "array" and the type of its items come between.
+    let count = at + key.len() + 8;
+    bytes[count..count + 8].copy_from_slice(&(1u64 << 27).to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let error = GgufFile::open(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("tokenizer.ggml.scores") && error.contains("memory"),
+        "{error}"
+    );
 }
 
 #[test]

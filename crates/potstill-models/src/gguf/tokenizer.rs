@@ -4,12 +4,13 @@ mod post_processor;
 mod pre_tokenizer;
 mod vocabulary;
 
+use potstill_core::SpecialTokens;
 use pre_tokenizer::PreTokenizer;
 use serde_json::{Map, Value, json};
 use vocabulary::{TOKENS, TokenType};
 
 use super::{GgufFile, GgufProblem};
-use crate::{Error, SpecialToken, SpecialTokens};
+use crate::Error;
 
 impl GgufFile {
     /// The text of a `tokenizer.json`; `None` where the file holds no tokenizer.
@@ -86,16 +87,15 @@ impl GgufFile {
             })
             .collect();
         let special = self.special_tokens()?;
-        let text = |token: Option<SpecialToken>| token.map(|token| token.text);
         let json = json!({
             "added_tokens_decoder": decoder,
-            "bos_token": text(special.bos),
+            "bos_token": special.bos,
             "clean_up_tokenization_spaces": false,
-            "eos_token": text(special.eos),
+            "eos_token": special.eos,
             "model_max_length": self.optional_size("context_length")?,
-            "pad_token": text(special.pad),
+            "pad_token": special.pad,
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "unk_token": text(special.unk),
+            "unk_token": special.unk,
         });
         Ok(Some(format!("{json:#}\n")))
     }
@@ -118,26 +118,28 @@ impl GgufFile {
     ///
     /// When an id is beyond the list of tokens.
     pub fn special_tokens(&self) -> Result<SpecialTokens, Error> {
-        let token = |role: &str| -> Result<Option<SpecialToken>, Error> {
-            let Some(id) = self.token_id(role)? else {
-                return Ok(None);
-            };
-            let tokens = self.required(TOKENS)?.as_array().unwrap_or_default();
-            let text = tokens.get(id as usize).and_then(|token| token.as_str());
-            let text = text.map(str::to_owned).ok_or_else(|| {
-                self.error(GgufProblem::Metadata {
-                    key: format!("tokenizer.ggml.{role}_token_id"),
-                    found: id.to_string(),
-                    expected: format!("less than the number of tokens, {}", tokens.len()),
-                })
-            })?;
-            Ok(Some(SpecialToken { id: Some(id), text }))
-        };
+        let text = |role| Ok(self.token(role)?.map(|(_, text)| text.to_owned()));
         Ok(SpecialTokens {
-            bos: token("bos")?,
-            eos: token("eos")?,
-            pad: token("padding")?,
-            unk: token("unknown")?,
+            bos: text("bos")?,
+            eos: text("eos")?,
+            pad: text("padding")?,
+            unk: text("unknown")?,
+        })
+    }
+
+    /// Id and text of the token with a role, such as `"eos"`.
+    fn token(&self, role: &str) -> Result<Option<(u32, &str)>, Error> {
+        let Some(id) = self.token_id(role)? else {
+            return Ok(None);
+        };
+        let tokens = self.required(TOKENS)?.as_array().unwrap_or_default();
+        let text = tokens.get(id as usize).and_then(|token| token.as_str());
+        text.map(|text| Some((id, text))).ok_or_else(|| {
+            self.error(GgufProblem::Metadata {
+                key: format!("tokenizer.ggml.{role}_token_id"),
+                found: id.to_string(),
+                expected: format!("less than the number of tokens, {}", tokens.len()),
+            })
         })
     }
 

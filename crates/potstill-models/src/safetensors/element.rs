@@ -9,7 +9,7 @@ pub enum WeightDtype {
     /// 32-bit floats.
     #[default]
     F32,
-    /// 16-bit floats of IEEE 754.
+    /// 16-bit floats of IEEE 754; beyond ±65504 they are infinite.
     F16,
     /// The upper half of 32-bit floats.
     Bf16,

@@ -1,3 +1,5 @@
+//! Reading and writing, and headers that lie.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! Every parameter is read, shaped and named as its checkpoint has it.
+
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -171,6 +171,7 @@ fn companions_are_written_and_read_back() {
     let companions = Companions {
         tokenizer_json: Some("{}".into()),
         tokenizer_config: Some(r#"{"eos_token": "</s>"}"#.into()),
+        special_tokens_map: Some(r#"{"bos_token": "<s>"}"#.into()),
         chat_template: Some("{{ messages }}".into()),
         generation_config: Some("{}".into()),
         model_card: Some("# A student".into()),

@@ -30,8 +30,10 @@ pub(crate) fn models() -> Vec<LanguageModel> {
                 };
                 config.head_dim = 10;
                 config.tie_word_embeddings = architecture == Architecture::Llama;
+            }
+            if matches!(architecture, Architecture::Llama | Architecture::Qwen3) {
                 config.qkv_bias = true;
-                config.output_bias = architecture != Architecture::Qwen2;
+                config.output_bias = true;
             }
             if architecture == Architecture::Mistral {
                 config.sliding_window = Some(3);

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::pre_tokenizer::{PreTokenizer, byte_level};
+use crate::Error;
 use crate::gguf::GgufFile;
-use crate::{Error, SpecialToken};
 
 impl GgufFile {
     /// Byte-level offsets, and the beginning- and end-of-text tokens that the file asks for.
@@ -17,20 +17,20 @@ impl GgufFile {
                 .as_bool()
                 .ok_or_else(|| self.wrong_type(key, value, "true or false"))
         };
-        let special = self.special_tokens()?;
         let begins = asked(
             "tokenizer.ggml.add_bos_token",
             pre_tokenizer.begins_with_bos(),
         )?;
         let ends = asked("tokenizer.ggml.add_eos_token", false)?;
-        let bos = special.bos.filter(|_| begins);
-        let eos = special.eos.filter(|_| ends);
+        let bos = self.token("bos")?.filter(|_| begins);
+        let eos = self.token("eos")?.filter(|_| ends);
         let byte_level = byte_level(false);
         if bos.is_none() && eos.is_none() {
             return Ok(byte_level);
         }
         let sequence = |sequence: &str, type_id: u32| {
-            let special = |token: &SpecialToken| json!({"SpecialToken": {"id": token.text, "type_id": type_id}});
+            let special =
+                |(_, text): &(u32, &str)| json!({"SpecialToken": {"id": text, "type_id": type_id}});
             let text = json!({"Sequence": {"id": sequence, "type_id": type_id}});
             bos.iter()
                 .map(special)
@@ -41,11 +41,9 @@ impl GgufFile {
         let tokens: Map<String, Value> = bos
             .iter()
             .chain(&eos)
-            .map(|SpecialToken { id, text }| {
-                (
-                    text.clone(),
-                    json!({"id": text, "ids": [id], "tokens": [text]}),
-                )
+            .map(|(id, text)| {
+                let token = json!({"id": text, "ids": [id], "tokens": [text]});
+                ((*text).to_owned(), token)
             })
             .collect();
         let template = json!({
