@@ -60,6 +60,19 @@ pub enum Error {
         /// Positions of the student.
         max_positions: usize,
     },
+    /// A token that the student's vocabulary lacks.
+    #[error(
+        "held-out batch {batch} holds token {token}, but the student has only the tokens below \
+         {vocab_size}; was it made with another tokenizer?"
+    )]
+    Token {
+        /// Index of the batch.
+        batch: usize,
+        /// The token.
+        token: u32,
+        /// Size of the student's vocabulary.
+        vocab_size: usize,
+    },
     /// A target that the compared vocabulary lacks.
     #[error(
         "held-out batch {batch} has token {target} as a target, but only the first {vocab_size} tokens \

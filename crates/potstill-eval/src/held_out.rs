@@ -74,8 +74,8 @@ impl HeldOut {
 /// # Errors
 ///
 /// When there is no row that counts, the vocabularies do not fit, the teacher fails or gives less than
-/// a whole distribution, a sequence is too long for the student, a target lies outside the compared
-/// vocabulary, or logits are not numbers.
+/// a whole distribution, a sequence is too long for the student or holds a token that it lacks, a
+/// target lies outside the compared vocabulary, or logits are not numbers.
 ///
 /// # Panics
 ///
@@ -102,6 +102,13 @@ pub fn held_out<S: CausalLm>(
             continue;
         }
         let targets = checked_targets(&batch, batch_index, shared)?;
+        if batch.largest_token() as usize >= student.vocab_size() {
+            return Err(Error::Token {
+                batch: batch_index,
+                token: batch.largest_token(),
+                vocab_size: student.vocab_size(),
+            });
+        }
         let signal = teacher
             .signal(&batch, &Taps::default())
             .map_err(|source| Error::Teacher {

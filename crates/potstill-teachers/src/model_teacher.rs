@@ -88,6 +88,10 @@ impl<M: CausalLm> Teacher for ModelTeacher<M> {
         &self.vocabulary
     }
 
+    fn max_positions(&self) -> Option<usize> {
+        Some(self.model.max_positions())
+    }
+
     fn signal(&mut self, batch: &TokenBatch, taps: &Taps) -> Result<TeacherSignal, TeacherError> {
         self.check(batch, taps)?;
         let home = batch.tokens.device().without_autodiff();

@@ -63,7 +63,15 @@ impl State {
     pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(STATE);
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        serde_json::from_str(&text).map_err(Error::json(&path))
+        let state: Self = serde_json::from_str(&text).map_err(Error::json(&path))?;
+        if state.schema != SCHEMA {
+            return Err(Error::Schema {
+                path,
+                found: state.schema,
+                expected: SCHEMA,
+            });
+        }
+        Ok(state)
     }
 }
 

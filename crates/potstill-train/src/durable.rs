@@ -1,8 +1,8 @@
 //! Folders that are either whole or not there.
 //!
 //! A folder is written beside its place as `NAME.tmp-PID`, with a manifest of the size and hash of
-//! every file; all of it is synced, and only then is it renamed. What a crash leaves behind is
-//! either a folder with another name or one that [`verify`] refuses.
+//! every file; all of it is synced, and only then is it renamed. What a crash leaves behind has
+//! another name, and [`clean`] puts it in its place if it is whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,6 +17,7 @@ use crate::Error;
 const MANIFEST: &str = "manifest.json";
 const SCHEMA: &str = "potstill.manifest/1";
 const UNFINISHED: &str = ".tmp-";
+const DOOMED: &str = "-old";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,20 +63,21 @@ pub(crate) fn write_folder(
     write: impl FnOnce(&Path) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let unfinished = beside(place, "");
-    let result = (|| {
+    let sealed = (|| {
         remove(&unfinished)?;
         fs::create_dir_all(&unfinished).map_err(Error::io("create", &unfinished))?;
         write(&unfinished)?;
-        seal(&unfinished)?;
-        remove(place)?;
-        fs::rename(&unfinished, place).map_err(Error::io("create", place))?;
-        sync_parent(place)
+        seal(&unfinished)
     })();
-    if result.is_err() {
+    if sealed.is_err() {
         // Best effort: the original error matters more, and a later start cleans up.
         let _ = remove(&unfinished);
+        return sealed;
     }
-    result
+    // Between these two the folder has no name; `clean` gives it back to one that is sealed.
+    remove(place)?;
+    fs::rename(&unfinished, place).map_err(Error::io("create", place))?;
+    sync_parent(place)
 }
 
 /// Removes a folder so that a crash never leaves part of it under its name.
@@ -83,18 +85,24 @@ pub(crate) fn remove(place: &Path) -> Result<(), Error> {
     if !place.exists() {
         return Ok(());
     }
-    let doomed = beside(place, "-old");
+    let doomed = beside(place, DOOMED);
     fs::rename(place, &doomed).map_err(Error::io("remove", place))?;
     fs::remove_dir_all(&doomed).map_err(Error::io("remove", &doomed))
 }
 
-/// Removes what crashes have left behind in `folder`.
+/// Puts in its place what a crash has only kept from being renamed, and removes whatever else
+/// crashes have left behind in `folder`.
 pub(crate) fn clean(folder: &Path) -> Result<(), Error> {
     for path in entries(folder)? {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        if name.is_some_and(|name| name.contains(UNFINISHED)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let Some((place, rest)) = name.split_once(UNFINISHED) else {
+            continue;
+        };
+        let place = folder.join(place);
+        if !rest.ends_with(DOOMED) && !place.exists() && verify(&path).is_ok() {
+            fs::rename(&path, &place).map_err(Error::io("create", &place))?;
+            sync_parent(&place)?;
+        } else {
             fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
         }
     }

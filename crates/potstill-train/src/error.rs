@@ -78,6 +78,30 @@ pub enum Error {
         /// What the student supports.
         max_positions: usize,
     },
+    /// The data holds a segment that is longer than a model's context.
+    #[error(
+        "the data holds a sequence of {length} tokens, but the {model} has {max_positions} positions; \
+         pack it into rows of at most {max_positions}"
+    )]
+    DataTooLong {
+        /// Longest segment of the data.
+        length: usize,
+        /// "student" or "teacher".
+        model: &'static str,
+        /// What it supports.
+        max_positions: usize,
+    },
+    /// The data holds a token that the student's vocabulary lacks.
+    #[error(
+        "the data holds token {token}, but the student has only the tokens below {vocab_size}; was it \
+         made with another tokenizer?"
+    )]
+    UnknownToken {
+        /// Largest token of the data.
+        token: u32,
+        /// Size of the student's vocabulary.
+        vocab_size: usize,
+    },
     /// A loss term is NaN or infinite.
     #[error("the loss term {term} is {value} at step {step}; the student was not changed")]
     NonFiniteLoss {
@@ -196,6 +220,38 @@ pub enum Error {
     RunLocked {
         /// The run folder.
         path: PathBuf,
+    },
+    /// No checkpoint of a run is whole.
+    #[error(
+        "none of the checkpoints is whole, {} neither; bring one back, or start in another folder",
+        path.display()
+    )]
+    NoWholeCheckpoint {
+        /// The newest.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+    /// A file follows another schema.
+    #[error("{} follows the schema {found:?}, this version reads {expected:?}", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The run is already longer than it is meant to become.
+    #[error("{} already has {finished} steps, more than the {wanted} asked for", path.display())]
+    AlreadyLonger {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its steps.
+        finished: usize,
+        /// Steps of the whole run.
+        wanted: usize,
     },
     /// The settings are not those of the checkpoint.
     #[error(

@@ -43,6 +43,7 @@
 mod callback;
 mod checkpoint;
 mod config;
+mod demands;
 mod distiller;
 mod durable;
 mod error;
@@ -61,6 +62,7 @@ mod trainer;
 
 pub use callback::{Callback, Event, Flow, Outcome, StopReason};
 pub use config::{EarlyStop, Length, TrainerConfig};
+pub use demands::Demands;
 pub use distiller::Distiller;
 pub use error::{BoxError, Error};
 pub use evaluate::{Best, Metrics, Watch};

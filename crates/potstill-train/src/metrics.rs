@@ -31,15 +31,17 @@ impl MetricsLog {
     /// Opens the log with the lines up to `kept_steps`, none without a number: a run that continues
     /// from a checkpoint writes the later ones again. A line that a crash has cut off goes, too.
     pub(crate) fn open(path: &Path, kept_steps: Option<usize>) -> Result<Self, Error> {
-        match fs::read_to_string(path) {
-            Ok(text) => {
-                let is_kept = |line: &&str| {
-                    let step = line.ends_with('\n').then(|| line_step(line)).flatten();
+        match fs::read(path) {
+            // As bytes: a crash can cut a character in two.
+            Ok(bytes) => {
+                let is_kept = |line: &&[u8]| {
+                    let step = line.ends_with(b"\n").then(|| line_step(line)).flatten();
                     step.is_some_and(|step| Some(step) <= kept_steps)
                 };
-                let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
-                if kept.len() < text.len() {
-                    write_file(path, kept.as_bytes())?;
+                let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+                let kept: Vec<u8> = lines.filter(is_kept).flatten().copied().collect();
+                if kept.len() < bytes.len() {
+                    write_file(path, &kept)?;
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -96,8 +98,8 @@ impl MetricsLog {
     }
 }
 
-fn line_step(line: &str) -> Option<usize> {
-    let line: Value = serde_json::from_str(line).ok()?;
+fn line_step(line: &[u8]) -> Option<usize> {
+    let line: Value = serde_json::from_slice(line).ok()?;
     usize::try_from(line.get("step")?.as_u64()?).ok()
 }
 
@@ -115,15 +117,18 @@ mod tests {
                 .unwrap();
         }
         drop(log);
-        let mut text = fs::read_to_string(&path).unwrap();
-        text.push_str("{\"schema\":\"potstill.met");
-        fs::write(&path, text).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend(b"{\"schema\":\"potstill.met\xc3");
+        fs::write(&path, bytes).unwrap();
 
         let mut log = MetricsLog::open(&path, Some(2)).unwrap();
         log.evaluation(3, &Metrics::from([("kl".into(), f64::NAN)]))
             .unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let steps: Vec<usize> = text.lines().filter_map(line_step).collect();
+        let steps: Vec<usize> = text
+            .lines()
+            .filter_map(|line| line_step(line.as_bytes()))
+            .collect();
         assert_eq!(steps, [1, 2, 3]);
         assert!(text.ends_with("\"values\":{\"kl\":null}}\n"), "{text}");
     }

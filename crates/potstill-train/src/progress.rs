@@ -83,7 +83,8 @@ fn update(bar: &ProgressBar, event: &Event<'_>) {
                 bar.println(line);
             }
         }
-        Event::Finished(_) => bar.finish(),
+        // Unlike `finish`, leaves the bar where a run that stopped early got to.
+        Event::Finished(_) => bar.abandon(),
         Event::Saved { .. } => {}
     }
 }

@@ -75,17 +75,27 @@ impl RunFolder {
         self.root.join("best")
     }
 
-    /// The newest checkpoint that is whole. Others are named in the log and passed over.
+    /// The newest checkpoint that is whole, `None` if there is none at all. Damaged ones are named in
+    /// the log and passed over.
     pub(crate) fn latest_checkpoint(&self) -> Result<Option<PathBuf>, Error> {
+        let mut newest = None;
         for (_, path) in steps_in(&self.checkpoints())?.into_iter().rev() {
             match durable::verify(&path) {
                 Ok(()) => return Ok(Some(path)),
                 Err(flaw) => {
                     tracing::warn!(checkpoint = %path.display(), %flaw, "skipping a damaged checkpoint");
+                    newest.get_or_insert((path, flaw));
                 }
             }
         }
-        Ok(None)
+        match newest {
+            None => Ok(None),
+            // Beginning anew would cost the log of the run.
+            Some((path, flaw)) => Err(Error::NoWholeCheckpoint {
+                path,
+                source: Box::new(flaw),
+            }),
+        }
     }
 }
 

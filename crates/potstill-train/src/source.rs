@@ -7,7 +7,7 @@ use potstill_core::TokenBatch;
 use potstill_data::{Loader, LoaderState};
 use serde_json::{Value, json};
 
-use crate::BoxError;
+use crate::{BoxError, Demands};
 
 /// Gives the next batch, and may look at the student to do so.
 ///
@@ -24,6 +24,12 @@ pub trait BatchSource<S> {
 
     /// Micro-batches of one pass over the data, where that means something.
     fn batches_per_epoch(&self) -> Option<usize> {
+        None
+    }
+
+    /// What the batches ask of the models, where that is known before the first one: data that they
+    /// cannot read is then refused before training starts, not in the middle of it.
+    fn demands(&self) -> Option<Demands> {
         None
     }
 
@@ -48,6 +54,9 @@ impl<S, T: BatchSource<S> + ?Sized> BatchSource<S> for Box<T> {
     }
     fn batches_per_epoch(&self) -> Option<usize> {
         (**self).batches_per_epoch()
+    }
+    fn demands(&self) -> Option<Demands> {
+        (**self).demands()
     }
     fn state(&self) -> Result<Value, BoxError> {
         (**self).state()
@@ -84,6 +93,10 @@ impl<S> BatchSource<S> for LoaderBatches {
 
     fn batches_per_epoch(&self) -> Option<usize> {
         Some(self.loader.batches_per_epoch())
+    }
+
+    fn demands(&self) -> Option<Demands> {
+        Some(Demands::of_rows(self.loader.rows(), self.pad_token))
     }
 
     fn state(&self) -> Result<Value, BoxError> {
@@ -125,6 +138,10 @@ impl<S> BatchSource<S> for FixedBatches {
 
     fn batches_per_epoch(&self) -> Option<usize> {
         Some(self.batches.len())
+    }
+
+    fn demands(&self) -> Option<Demands> {
+        Some(Demands::of_batches(&self.batches))
     }
 
     fn state(&self) -> Result<Value, BoxError> {

@@ -20,6 +20,7 @@ use potstill_core::{
 };
 use serde::Serialize;
 
+use crate::demands::check_token;
 use crate::{Distiller, Error, gradients};
 
 /// What a [`step`] needs to know besides model and data.
@@ -71,8 +72,8 @@ pub struct TermReport {
 ///
 /// # Errors
 ///
-/// When no row counts, a segment is longer than the student's context, the teacher fails, or a loss
-/// term or the gradient is not finite.
+/// When no row counts, a segment is longer than the student's context, a token is not in its
+/// vocabulary, the teacher fails, or a loss term or the gradient is not finite.
 ///
 /// # Examples
 ///
@@ -208,6 +209,7 @@ fn loss_terms<S: CausalLm, O: Objective>(
             max_positions,
         });
     }
+    check_token(batch.largest_token(), &model.student)?;
     let (student_taps, teacher_taps) = model.objective.taps();
     let signal = teacher
         .signal(batch, &teacher_taps)

@@ -12,8 +12,8 @@ use crate::evaluate::{Evaluation, Standing};
 use crate::metrics::MetricsLog;
 use crate::run_folder::RunFolder;
 use crate::{
-    BatchSource, Callback, Distiller, Error, Event, Flow, Outcome, StepReport, StepSettings,
-    StopReason, TrainerConfig, durable, step,
+    BatchSource, Callback, Distiller, Error, Event, Flow, Metrics, Outcome, StepReport,
+    StepSettings, StopReason, TrainerConfig, durable, step,
 };
 
 mod keeping;
@@ -37,6 +37,8 @@ pub struct Trainer<S, O> {
     teacher: Box<dyn Teacher>,
     source: Box<dyn BatchSource<S>>,
     evaluation: Option<Evaluation<S>>,
+    /// What the evaluation gives before the first step, where that is known.
+    measured: Option<Metrics>,
     callbacks: Vec<Box<dyn Callback>>,
     stop_requested: bool,
     notes: Map<String, Value>,
@@ -130,9 +132,8 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         }
         self.stop_requested = false;
         if let Some(run) = &self.run {
-            if !run.description().exists() {
-                durable::write_json(&run.description(), &self.describe())?;
-            }
+            // Also when it continues: it may be longer now.
+            durable::write_json(&run.description(), &self.describe())?;
             // A run that begins again has nothing to keep, not even an evaluation before step 1.
             let is_new = self.step == 0 && self.standing.last_step.is_none();
             let kept_steps = (!is_new).then_some(self.step);
@@ -227,7 +228,8 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         let Some(evaluation) = &mut self.evaluation else {
             return Ok(());
         };
-        let (metrics, value) = evaluation.run(&student, self.step)?;
+        let known = self.measured.take().filter(|_| self.step == 0);
+        let (metrics, value) = evaluation.run(&student, self.step, known)?;
         let watch = &evaluation.watch;
         let is_best = self
             .standing
@@ -253,6 +255,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         if self.saved != Some((self.step, self.standing.clone())) {
             self.save()?;
         }
+        self.drop_outdone()?;
         let outcome = Outcome {
             steps: self.step,
             reason,

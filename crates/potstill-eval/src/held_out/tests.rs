@@ -283,6 +283,19 @@ fn a_target_outside_the_vocabulary_is_named() {
 }
 
 #[test]
+fn a_token_that_the_student_lacks_is_named() {
+    let row = TokenRow::document(&[7, 1], &[1.0; 2]);
+    let outside = TokenBatch::from_rows(&[row], 0, &plain_device());
+    let error = measure(Kind::Dense, vec![outside]).unwrap_err();
+    assert!(
+        error.to_string().starts_with(
+            "held-out batch 0 holds token 7, but the student has only the tokens below 2"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_sequence_that_does_not_fit_is_named() {
     let short = TableLm {
         max_positions: 2,

@@ -1,3 +1,5 @@
+//! Signals: rows, taps, devices, and what a teacher refuses.
+
 use super::*;
 use potstill_core::TokenRow;
 use potstill_testkit::{TinyLm, autodiff_device, plain_device, values};

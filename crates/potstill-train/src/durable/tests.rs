@@ -1,3 +1,5 @@
+//! Folders and files that are whole or not there.
+
 use super::*;
 
 fn write_hello(folder: &Path) -> Result<(), Error> {
@@ -58,4 +60,17 @@ fn cleaning_removes_only_what_is_unfinished() {
     write_folder(&root.path().join("step-2"), write_hello).unwrap();
     clean(root.path()).unwrap();
     assert_eq!(entries(root.path()).unwrap(), [root.path().join("step-2")]);
+}
+
+#[test]
+fn a_whole_folder_that_a_crash_kept_from_its_place_is_put_there() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    for name in ["step-1.tmp-99", "step-1.tmp-99-old", "step-2.tmp-99-old"] {
+        write_folder(&path("new"), write_hello).unwrap();
+        fs::rename(path("new"), path(name)).unwrap();
+    }
+    clean(root.path()).unwrap();
+    assert_eq!(entries(root.path()).unwrap(), [path("step-1")]);
+    verify(&path("step-1")).unwrap();
 }

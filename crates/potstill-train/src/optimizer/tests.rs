@@ -1,3 +1,5 @@
+//! AdamW against its formula, and which parameters decay.
+
 use super::*;
 use burn::optim::GradientsParams;
 use potstill_testkit::{TinyLm, autodiff_device, values};

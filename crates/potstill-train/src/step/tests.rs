@@ -1,3 +1,5 @@
+//! One step: normalisation, clipping, and what must not change the student.
+
 use super::*;
 use crate::AdamWConfig;
 use crate::testing::{CrossEntropy, ForwardKl, Hint, VOCAB, batch, parameters, row};
@@ -302,5 +304,28 @@ fn a_sequence_beyond_the_context_names_both_lengths() {
     assert_eq!(
         report.unwrap_err().to_string(),
         "step 2 holds a sequence of 8 tokens, but the student has 4 positions"
+    );
+}
+
+#[test]
+fn a_token_that_the_student_lacks_is_an_error() {
+    let model = Distiller {
+        student: student(),
+        objective: ForwardKl::new(),
+    };
+    let mut optimizer = AdamWConfig::default().init(&model);
+    let document = TokenRow::document(&[1, VOCAB as u32, 2], &[1.0; 3]);
+    let batches = [batch(&[document])];
+    let (_, report) = step(
+        model,
+        &mut teacher(),
+        &mut optimizer,
+        &batches,
+        &settings(2),
+    );
+    assert_eq!(
+        report.unwrap_err().to_string(),
+        "the data holds token 13, but the student has only the tokens below 13; was it made with \
+         another tokenizer?"
     );
 }

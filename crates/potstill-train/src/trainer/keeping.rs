@@ -63,13 +63,17 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         })?;
         self.saved = Some((self.step, standing));
 
+        // Later ones are damaged, or this run would have continued from them.
         let steps = steps_in(&run.checkpoints())?;
         let oldest = steps
             .iter()
             .rev()
+            .filter(|(step, _)| *step <= self.step)
             .nth(self.config.keep_last - 1)
             .map_or(0, |(step, _)| *step);
-        prune(&run.checkpoints(), |step| step >= oldest)?;
+        prune(&run.checkpoints(), |step| {
+            (oldest..=self.step).contains(&step)
+        })?;
         tracing::info!(checkpoint = %path.display(), "saved");
         self.emit(&Event::Saved {
             step: self.step,
@@ -78,8 +82,23 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         Ok(())
     }
 
+    /// Removes every student from `best/` but the best one.
+    pub(super) fn drop_outdone(&self) -> Result<(), Error> {
+        match (&self.run, self.standing.best) {
+            (Some(run), Some(best)) => prune(&run.best(), |step| step == best.step),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn restore(&mut self, path: &Path) -> Result<(), Error> {
         let state = State::read(path)?;
+        if state.step > self.total_steps {
+            return Err(Error::AlreadyLonger {
+                path: path.to_owned(),
+                finished: state.step,
+                wanted: self.total_steps,
+            });
+        }
         let changed = self.config.incompatibilities(&state.config);
         if !changed.is_empty() {
             return Err(Error::ConfigChanged {

@@ -22,8 +22,9 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     /// # Errors
     ///
     /// When a setting makes no sense, the vocabularies cannot be compared, the objective taps a
-    /// layer that the student lacks, nothing is left to train, or the length is given in epochs and
-    /// the source does not know how long one is.
+    /// layer that the student lacks, nothing is left to train, the length is given in epochs and the
+    /// source does not know how long one is, or the source knows that its data is too long for a model
+    /// or holds tokens that the student lacks.
     pub fn new(
         config: TrainerConfig,
         student: S,
@@ -55,6 +56,9 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         if let Some((kind, layer, last)) = objective.taps().0.out_of_range(student.n_layers()) {
             return Err(Error::MissingLayer { kind, layer, last });
         }
+        if let Some(demands) = source.demands() {
+            demands.check(&student, teacher.max_positions())?;
+        }
         let model = Distiller {
             student: student.train(),
             objective: objective.train(),
@@ -78,6 +82,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             teacher: Box::new(teacher),
             source: Box::new(source),
             evaluation: None,
+            measured: None,
             callbacks: Vec::new(),
             stop_requested: false,
             notes: Map::new(),
@@ -102,6 +107,14 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         evaluate: impl FnMut(&S) -> Result<Metrics, BoxError> + 'static,
     ) -> Self {
         self.evaluation = Some(Evaluation::new(watch, evaluate));
+        self
+    }
+
+    /// Says what the evaluation gives before the first step, where the caller has just measured it;
+    /// it is then logged, watched and reported without being measured again.
+    #[must_use]
+    pub fn measured_before(mut self, metrics: Metrics) -> Self {
+        self.measured = Some(metrics);
         self
     }
 
@@ -135,12 +148,14 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
 
     /// Continues the run in `folder` from its newest whole checkpoint, or starts one if it has none.
     ///
-    /// Damaged checkpoints are passed over with a warning in the log that says why.
+    /// Damaged checkpoints are passed over with a warning in the log that says why. A run that is
+    /// finished stays as it is, unless its length is now larger.
     ///
     /// # Errors
     ///
-    /// When the checkpoint was made with other settings or for another student, the source cannot
-    /// continue, another process uses the folder, or it cannot be read.
+    /// When the checkpoint was made with other settings or for another student, it has more steps than
+    /// the run is now meant to have, all checkpoints are damaged, the source cannot continue, another
+    /// process uses the folder, or it cannot be read.
     pub fn continue_in(mut self, folder: impl AsRef<Path>) -> Result<Self, Error> {
         let run = RunFolder::open(folder.as_ref())?;
         if let Some(path) = run.latest_checkpoint()? {

@@ -1,3 +1,5 @@
+//! The loop: evaluation, early stop, checkpoints, resuming bit for bit.
+
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
@@ -387,4 +389,50 @@ fn the_run_folder_describes_the_run() {
     assert!(lines[1]["values"]["loss/forward_kl"].is_number());
     let kept: Vec<_> = steps_in(&root.join("best")).unwrap();
     assert_eq!(kept.len(), 1);
+}
+
+#[test]
+fn data_that_a_model_cannot_read_is_refused_before_training() {
+    let refused = |student, teacher, source| {
+        let objective = (ForwardKl::new(), Hint::new(6, 8, 1));
+        let trainer: Result<Trainer<TinyLm, Parts>, Error> =
+            Trainer::new(config(1), student, objective, teacher, source);
+        trainer.unwrap_err().to_string()
+    };
+    let short_teacher = TinyLm::new(VOCAB, 8, 2, 3, &plain_device()).with_max_positions(9);
+    assert_eq!(
+        refused(student().with_max_positions(4), teacher(), source()),
+        "the data holds a sequence of 16 tokens, but the student has 4 positions; pack it into rows of \
+         at most 4"
+    );
+    assert!(
+        refused(student(), ModelTeacher::new(&short_teacher), source())
+            .contains("16 tokens, but the teacher has 9 positions")
+    );
+    let loader = Loader::new(vec![row(1, 5)], LoaderOptions::in_order(1)).unwrap();
+    let padded = LoaderBatches::new(loader, VOCAB as u32, &plain_device());
+    assert!(refused(student(), teacher(), padded).contains("token 13"));
+}
+
+#[test]
+fn what_is_already_measured_is_not_measured_again() {
+    let count = Rc::new(RefCell::new(0));
+    let calls = Rc::clone(&count);
+    let (trainer, log) = listening(trainer(config(2)));
+    let mut trainer = trainer
+        .evaluation(Watch::lowest("kl"), move |_| {
+            *calls.borrow_mut() += 1;
+            Ok(Metrics::from([("kl".into(), 2.0)]))
+        })
+        .measured_before(Metrics::from([("kl".into(), 1.0)]));
+    let outcome = trainer.run().unwrap();
+    assert_eq!(
+        outcome.best,
+        Some(crate::Best {
+            step: 0,
+            value: 1.0
+        })
+    );
+    assert_eq!(log.borrow()[1], "evaluated 0 true");
+    assert_eq!(*count.borrow(), 1, "after the last step");
 }

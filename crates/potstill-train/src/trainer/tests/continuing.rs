@@ -10,6 +10,11 @@ fn frequent(steps: usize) -> TrainerConfig {
     }
 }
 
+/// A run in `root`, from its beginning to its end.
+fn finish(config: TrainerConfig, root: &Path) {
+    trainer(config).start_in(root).unwrap().run().unwrap();
+}
+
 fn stop_at(trainer: Trainer<TinyLm, Parts>, at: usize) -> Trainer<TinyLm, Parts> {
     trainer.callback(move |event: &Event<'_>| match event {
         Event::Step { step, .. } if *step == at => Flow::Stop,
@@ -49,6 +54,9 @@ fn ten_steps_equal_five_and_a_restart_and_five_bit_for_bit() {
     let best =
         |trainer: &Trainer<TinyLm, Parts>| parameters(&trainer.best_student().unwrap().unwrap());
     assert_eq!(best(&second), best(&whole));
+    for root in [straight, broken] {
+        assert_eq!(steps_in(&root.join("best")).unwrap().len(), 1);
+    }
 }
 
 /// A loader that breaks down.
@@ -126,7 +134,7 @@ fn only_the_last_checkpoints_are_kept() {
         keep_last: 3,
         ..config(6)
     };
-    trainer(config).start_in(&root).unwrap().run().unwrap();
+    finish(config, &root);
     let steps = steps_in(&root.join("checkpoints")).unwrap();
     let steps: Vec<usize> = steps.into_iter().map(|(step, _)| step).collect();
     assert_eq!(steps, [4, 5, 6]);
@@ -138,7 +146,7 @@ fn a_finished_run_can_be_made_longer() {
     let root = folder.path().join("run");
     let mut whole = trainer(config(7));
     whole.run().unwrap();
-    trainer(config(4)).start_in(&root).unwrap().run().unwrap();
+    finish(config(4), &root);
     let mut longer = trainer(config(7)).continue_in(&root).unwrap();
     longer.run().unwrap();
     assert_eq!(parameters(longer.model()), parameters(whole.model()));
@@ -174,11 +182,7 @@ fn continuing_an_empty_folder_starts() {
 #[test]
 fn a_folder_with_a_run_is_not_started_again() {
     let folder = tempfile::tempdir().unwrap();
-    trainer(config(1))
-        .start_in(folder.path())
-        .unwrap()
-        .run()
-        .unwrap();
+    finish(config(1), folder.path());
     let error = trainer(config(1)).start_in(folder.path()).unwrap_err();
     assert!(matches!(error, Error::RunExists { .. }), "{error}");
 }
@@ -196,11 +200,7 @@ fn two_runs_do_not_share_a_folder() {
 #[test]
 fn other_settings_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    trainer(config(1))
-        .start_in(folder.path())
-        .unwrap()
-        .run()
-        .unwrap();
+    finish(config(1), folder.path());
     let changed = TrainerConfig {
         learning_rate: 0.5,
         seed: 9,
@@ -219,11 +219,7 @@ fn other_settings_are_refused_by_name() {
 #[test]
 fn other_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    trainer(config(1))
-        .start_in(folder.path())
-        .unwrap()
-        .run()
-        .unwrap();
+    finish(config(1), folder.path());
     let rows = vec![row(50, 6), row(51, 7)];
     let loader = Loader::new(rows, LoaderOptions::shuffled(2, 17)).unwrap();
     let objective = (ForwardKl::new(), Hint::new(6, 8, 1));
@@ -236,14 +232,112 @@ fn other_data_is_refused() {
 #[test]
 fn a_student_of_another_shape_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    trainer(config(1))
-        .start_in(folder.path())
-        .unwrap()
-        .run()
-        .unwrap();
+    finish(config(1), folder.path());
     let wider = TinyLm::new(VOCAB, 8, 1, 5, &plain_device());
     let objective = (ForwardKl::new(), Hint::new(8, 8, 1));
     let other = Trainer::new(config(1), wider, objective, teacher(), source()).unwrap();
     let message = other.continue_in(folder.path()).unwrap_err().to_string();
     assert!(message.contains("student.bpk"), "{message}");
+}
+
+#[test]
+fn a_finished_run_that_is_continued_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let outcome = evaluated(frequent(5))
+        .start_in(root)
+        .unwrap()
+        .run()
+        .unwrap();
+    let files = || {
+        let folders = [root.join("checkpoints"), root.join("best")];
+        let state = fs::read_to_string(root.join("checkpoints/step-5/state.json")).unwrap();
+        let folders = folders.map(|folder| steps_in(&folder).unwrap());
+        let run = fs::read_to_string(root.join("run.json")).unwrap();
+        (folders, state, run, metrics(root))
+    };
+    let before = files();
+    let (again, log) = listening(evaluated(frequent(5)).continue_in(root).unwrap());
+    let mut again = again;
+    assert_eq!(again.run().unwrap(), outcome);
+    assert_eq!(*log.borrow(), ["started 5/5", "Completed"]);
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn the_description_follows_a_run_that_is_made_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let description = || -> Value {
+        let text = fs::read_to_string(folder.path().join("run.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    finish(config(2), folder.path());
+    assert_eq!(description()["total_steps"], 2);
+    trainer(config(3))
+        .continue_in(folder.path())
+        .unwrap()
+        .run()
+        .unwrap();
+    assert_eq!(description()["total_steps"], 3);
+    let error = trainer(config(1)).continue_in(folder.path()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("step-3 already has 3 steps, more than the 1 asked for"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_damaged_checkpoint_does_not_count_among_those_that_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let config = |steps, checkpoint_every| TrainerConfig {
+        checkpoint_every,
+        ..config(steps)
+    };
+    finish(config(4, Some(2)), root);
+    fs::remove_file(root.join("checkpoints/step-4/student.bpk")).unwrap();
+    let shorter = TrainerConfig {
+        keep_last: 1,
+        ..config(3, None)
+    };
+    trainer(shorter).continue_in(root).unwrap().run().unwrap();
+    let kept = steps_in(&root.join("checkpoints")).unwrap();
+    assert_eq!(kept, [(3, root.join("checkpoints/step-3"))]);
+}
+
+#[test]
+fn a_run_of_which_no_checkpoint_is_whole_is_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    finish(config(2), root);
+    let log = metrics(root);
+    fs::remove_file(root.join("checkpoints/step-2/student.bpk")).unwrap();
+    let error = trainer(config(2)).continue_in(root).unwrap_err();
+    assert!(matches!(error, Error::NoWholeCheckpoint { .. }), "{error}");
+    assert!(error.to_string().contains("step-2"), "{error}");
+    assert_eq!(metrics(root), log);
+}
+
+#[test]
+fn a_checkpoint_of_another_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    finish(config(1), root);
+    let place = root.join("checkpoints/step-1");
+    let state = fs::read_to_string(place.join("state.json")).unwrap();
+    durable::write_folder(&root.join("checkpoints/step-2"), |folder| {
+        let state = state.replace("checkpoint/1", "checkpoint/9");
+        durable::write_file(&folder.join("state.json"), state.as_bytes())
+    })
+    .unwrap();
+    let message = trainer(config(2))
+        .continue_in(root)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("state.json follows the schema \"potstill.checkpoint/9\""),
+        "{message}"
+    );
 }
