@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use potstill::data::{Error, SpecialTokens, TextTokenizer};
+use potstill::core::SpecialTokens;
+use potstill::data::{Error, TextTokenizer};
 use rand::{Rng, RngExt};
 use serde_json::json;
 

@@ -23,15 +23,26 @@ pub fn items(count: usize, tokenizer: &TextTokenizer) -> Result<Vec<Item>, data:
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     Problem::draw_distinct(count, true, &mut rng)
         .into_iter()
-        .map(|problem| {
-            Ok(Item {
-                id: problem.to_string(),
-                problem: problem.to_string(),
-                prompt: tokenizer.encode(&format!("<bos>{problem}"), false)?,
-                expected: Expected::Text(problem.answer()),
-            })
-        })
+        .map(|problem| item(problem, &problem.answer(), tokenizer))
         .collect()
+}
+
+/// A problem to which `answer` is the right answer.
+///
+/// # Errors
+///
+/// When the tokenizer is not that of the task.
+pub fn item(
+    problem: Problem,
+    answer: &str,
+    tokenizer: &TextTokenizer,
+) -> Result<Item, data::Error> {
+    Ok(Item {
+        id: problem.to_string(),
+        problem: problem.to_string(),
+        prompt: tokenizer.encode(&format!("<bos>{problem}"), false)?,
+        expected: Expected::Text(answer.to_owned()),
+    })
 }
 
 /// How an answer is generated: greedily, up to four digits and the end.

@@ -44,10 +44,10 @@ impl Lesson<'_> {
         objective: impl Objective,
         teacher: impl Teacher + 'static,
         rows: Vec<TokenRow>,
+        steps: usize,
         folder: &Path,
     ) -> Result<Learned> {
         let Arguments {
-            steps,
             batch,
             learning_rate,
             seed,
@@ -64,8 +64,8 @@ impl Lesson<'_> {
                 beta_2: 0.99,
                 ..AdamWConfig::default()
             },
-            evaluate_every: Some(steps.div_ceil(6)),
-            log_every: steps.div_ceil(24),
+            evaluate_every: Some(steps.div_ceil(5)),
+            log_every: steps.div_ceil(20),
             seed,
             ..TrainerConfig::steps(steps)
         };

@@ -4,6 +4,8 @@
 //! cargo run --release -p quickstart
 //! ```
 
+#![allow(clippy::print_stdout, reason = "it talks to a person")]
+
 mod lesson;
 mod practice;
 
@@ -13,14 +15,17 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Parser;
 use lesson::Lesson;
+use potstill::burn::module::Module;
 use potstill::burn::tensor::{Device, FloatDType};
 use potstill::core::{CausalLm, Vocabulary};
 use potstill::data::TextTokenizer;
 use potstill::eval::{
-    Comparison, MetricsLog, ModelReport, ModelRole, PairedBootstrap, ProfileOptions, Provenance,
-    Report, bytes_on_disk, profile, samples,
+    Chart, Comparison, MetricsLog, ModelReport, ModelRole, PairedBootstrap, ProfileOptions,
+    Provenance, Report, bytes_on_disk, profile, samples,
 };
-use potstill::losses::{Divergence, HardTargetConfig, SoftTarget};
+use potstill::losses::{
+    Divergence, HardTargetConfig, HiddenDistance, HiddenMatchConfig, SoftTarget,
+};
 use potstill::models::{
     Architecture, Checkpoint, Companions, ModelConfig, StudentSpec, derive_student, save_pretrained,
 };
@@ -41,13 +46,13 @@ struct Arguments {
     #[arg(long, default_value = "runs/quickstart")]
     out: PathBuf,
     /// Practice questions that the teacher writes.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 10_000)]
     questions: usize,
     /// Labelled problems that the student without a teacher learns from.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 300)]
     labels: usize,
     /// Optimizer steps of each student.
-    #[arg(long, default_value_t = 2_400)]
+    #[arg(long, default_value_t = 2_000)]
     steps: usize,
     /// Problems in a step.
     #[arg(long, default_value_t = 128)]
@@ -96,15 +101,42 @@ fn main() -> Result<()> {
 
     // The same fresh student, twice.
     let spec = StudentSpec::Fresh(student_config(teacher.config()), arguments.seed);
-    let fresh_student =
-        || derive_student(&teacher, &spec, &device.clone().autodiff()).map(|student| student.model);
-    println!("A student learns from the teacher's distributions on them ...");
-    let distilled = lesson.train(
-        fresh_student()?,
-        SoftTarget::new(Divergence::ForwardKl),
-        ModelTeacher::new(&teacher).with_tokenizer(tokenizer.identity()),
-        practice.rows,
-        &out.join("distilled"),
+    let autodiff = device.clone().autodiff();
+    let fresh_student = || derive_student(&teacher, &spec, &autodiff);
+    println!(
+        "A student learns from the teacher's distributions on them, with hints from within ..."
+    );
+    let student = fresh_student()?;
+    let tutor = || ModelTeacher::new(&teacher).with_tokenizer(tokenizer.identity());
+    let soft = SoftTarget::new(Divergence::ForwardKl);
+    let widths = (student.model.d_model(), teacher.d_model());
+    let pairs = student.layer_map.inner().to_vec();
+    device.seed(arguments.seed);
+    let hints = HiddenMatchConfig::new(pairs, widths.0, widths.1)
+        .with_distance(HiddenDistance::Cosine)
+        .init(&autodiff)?;
+    let mut rows = practice.rows(&tokenizer)?;
+    let first = lesson.train(
+        student.model,
+        (soft.clone(), hints),
+        tutor(),
+        rows.clone(),
+        arguments.steps / 2,
+        &out.join("first-pass"),
+    )?;
+    let missed = practice.missed_by(&first.student, &tokenizer)?;
+    println!(
+        "\n... and once more, the {} that it missed five times as often ...",
+        missed.len()
+    );
+    rows.extend(std::iter::repeat_n(missed, 4).flatten());
+    let second = lesson.train(
+        first.student.train(),
+        soft,
+        tutor(),
+        rows,
+        arguments.steps / 2,
+        &out.join("second-pass"),
     )?;
     println!(
         "\nThe same student learns from {} labelled problems alone ...",
@@ -116,10 +148,11 @@ fn main() -> Result<()> {
         .map(|problem| training_row(&tokenizer, problem, &problem.answer(), 0.0))
         .collect::<Result<Vec<_>, _>>()?;
     let alone = lesson.train(
-        fresh_student()?,
+        fresh_student()?.model,
         HardTargetConfig::new().init()?,
         NoTeacher::new(Vocabulary::of_size(teacher.vocab_size())),
         labelled,
+        arguments.steps,
         &out.join("labels-only"),
     )?;
 
@@ -129,8 +162,8 @@ fn main() -> Result<()> {
         (
             "distilled",
             ModelRole::Student,
-            &distilled.student,
-            out.join("distilled/model"),
+            &second.student,
+            out.join("second-pass/model"),
         ),
         (
             "labels only",
@@ -159,7 +192,7 @@ fn main() -> Result<()> {
         results.push((name, result));
     }
 
-    let seconds = distilled.seconds + alone.seconds;
+    let seconds = first.seconds + second.seconds;
     let mut report = Report::new(
         "Quickstart: addition",
         format!(
@@ -182,7 +215,17 @@ fn main() -> Result<()> {
         Some(result(2)),
         bootstrap,
     )?);
-    report.charts = MetricsLog::read(&distilled.log)?.charts();
+    for (pass, log) in [("first pass", &first.log), ("second pass", &second.log)] {
+        report.charts.extend(
+            MetricsLog::read(log)?
+                .charts()
+                .into_iter()
+                .map(|chart| Chart {
+                    title: format!("{}, {pass}", chart.title),
+                    ..chart
+                }),
+        );
+    }
     let answers: Vec<_> = results
         .iter()
         .map(|(name, result)| (*name, result))
@@ -192,7 +235,8 @@ fn main() -> Result<()> {
     report.write_html(out.join("report.html"))?;
     println!("{}\n\n{}\n", report.table(), report.summary());
     println!(
-        "Training took {seconds:.0} s. The report is {}",
+        "Distilling took {seconds:.0} s, learning from labels {:.0} s. The report is {}",
+        alone.seconds,
         out.join("report.html").display()
     );
     Ok(())

@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::{Result, ensure};
 use potstill::core::{FinishReason, Generate, GenerateOptions, Sampling, TokenRow};
 use potstill::data::TextTokenizer;
+use potstill::eval::Item;
 use potstill::models::LanguageModel;
 use quickstart::addition::Problem;
 use quickstart::{examination, training_row};
@@ -19,8 +20,8 @@ const PATIENCE: usize = 3;
 /// What became of the questions that a teacher wrote.
 #[derive(Debug, Default)]
 pub(crate) struct Practice {
-    /// Question and answer, to learn from.
-    pub(crate) rows: Vec<TokenRow>,
+    /// Questions with the teacher's answers.
+    answered: Vec<(Problem, String)>,
     written: usize,
     malformed: usize,
     repeated: usize,
@@ -102,9 +103,8 @@ impl Practice {
                 .collect::<Result<Vec<_>, _>>()?;
             for (&problem, answer) in problems.iter().zip(teacher.generate(&prompts, &options)?) {
                 if matches!(answer.finish, FinishReason::StopToken(_)) {
-                    let answer = tokenizer.decode(&answer.tokens, true)?;
-                    self.rows
-                        .push(training_row(tokenizer, problem, &answer, 0.0)?);
+                    self.answered
+                        .push((problem, tokenizer.decode(&answer.tokens, true)?));
                 } else {
                     self.unfinished += 1;
                 }
@@ -112,6 +112,40 @@ impl Practice {
         }
         Ok(())
     }
+
+    /// A training row for each question.
+    pub(crate) fn rows(&self, tokenizer: &TextTokenizer) -> Result<Vec<TokenRow>> {
+        rows(&self.answered, tokenizer)
+    }
+
+    /// A training row for each question to which `student` gives another answer than the teacher.
+    pub(crate) fn missed_by(
+        &self,
+        student: &LanguageModel,
+        tokenizer: &TextTokenizer,
+    ) -> Result<Vec<TokenRow>> {
+        let items: Vec<Item> = self
+            .answered
+            .iter()
+            .map(|(problem, answer)| examination::item(*problem, answer, tokenizer))
+            .collect::<Result<_, _>>()?;
+        let results = examination::examine(student, &items, tokenizer)?.results;
+        let missed: Vec<_> = self
+            .answered
+            .iter()
+            .zip(results)
+            .filter(|(_, result)| !result.correct)
+            .map(|(answered, _)| answered.clone())
+            .collect();
+        rows(&missed, tokenizer)
+    }
+}
+
+fn rows(answered: &[(Problem, String)], tokenizer: &TextTokenizer) -> Result<Vec<TokenRow>> {
+    answered
+        .iter()
+        .map(|(problem, answer)| Ok(training_row(tokenizer, *problem, answer, 0.0)?))
+        .collect()
 }
 
 impl fmt::Display for Practice {
@@ -121,7 +155,7 @@ impl fmt::Display for Practice {
             "{} questions written: {} kept, {} repeated, {} held out for the examination, {} not of the \
              form a+b=, {} never answered to the end",
             self.written,
-            self.rows.len(),
+            self.answered.len(),
             self.repeated,
             self.held_out,
             self.malformed,

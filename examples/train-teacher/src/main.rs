@@ -4,6 +4,8 @@
 //! cargo run --release -p train-teacher -- --out examples/quickstart/teacher
 //! ```
 
+#![allow(clippy::print_stdout, reason = "it talks to a person")]
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
