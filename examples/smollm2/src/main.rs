@@ -5,6 +5,8 @@
 //! cargo run --release -p smollm2 -- --teacher PATH
 //! ```
 
+#![allow(clippy::print_stdout, reason = "it talks to a person")]
+
 mod corpus;
 mod judge;
 mod smoke;
@@ -30,7 +32,7 @@ use potstill::models::{
     Checkpoint, LanguageModel, LayerChoice, StudentSpec, derive_student, save_pretrained,
 };
 use potstill::teachers::ModelTeacher;
-use potstill::train::{Decay, LoaderBatches, Progress, Schedule, Trainer, TrainerConfig, Watch};
+use potstill::train::{Decay, LoaderBatches, Metrics, Progress, Schedule, Trainer, TrainerConfig, Watch};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -149,14 +151,9 @@ fn distil(arguments: &Arguments) -> Result<()> {
     )?
     .evaluation(
         Watch::lowest("forward_kl"),
-        move |student: &LanguageModel| {
-            let values = watching.measure(student)?.values();
-            Ok(values
-                .map(|(name, value)| (name.to_owned(), value))
-                .into_iter()
-                .collect())
-        },
+        move |student: &LanguageModel| Ok(metrics(&watching.measure(student)?)),
     )
+    .measured_before(metrics(&before))
     .callback(Progress::stderr())
     .note("teacher", path)?
     .note("data", &arguments.data)?
@@ -282,6 +279,13 @@ fn training(arguments: &Arguments) -> TrainerConfig {
         seed: arguments.seed,
         ..TrainerConfig::steps(steps)
     }
+}
+
+fn metrics(measured: &HeldOut) -> Metrics {
+    measured
+        .values()
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 fn shape(model: &LanguageModel) -> String {
