@@ -2,6 +2,8 @@
 //!
 //! All are differentiated by autodiff: what they compare is narrow beside a vocabulary.
 
+use burn::prelude::*;
+
 mod attention;
 mod contrastive;
 mod hidden;
@@ -20,6 +22,11 @@ pub use kernel_alignment::linear_cka;
 pub use relation::self_relation_kl;
 pub use relational::{rkd_angle, rkd_distance};
 pub use similarity::similarity_preserving;
+
+#[track_caller]
+fn assert_same_shape<const D: usize>(student: &Tensor<D>, teacher: &Tensor<D>, what: &str) {
+    assert_eq!(student.dims(), teacher.dims(), "{what} must have one shape");
+}
 
 #[cfg(test)]
 mod tests;

@@ -132,8 +132,10 @@ impl HiddenMatchConfig {
 /// A distance between hidden states of student and teacher, on the rows that count, averaged over
 /// the pairs.
 ///
-/// The pair (0, 0) matches embeddings. Logs one term, named after the distance. Built by [`HiddenMatchConfig`]. The projections
-/// are trained with the student and saved with the objective; each is `[d_student, d_teacher]`.
+/// The pair (0, 0) matches embeddings. The projections are trained with the student and saved with the
+/// objective; each is `[d_student, d_teacher]`.
+///
+/// Logs one term, named after the distance. Built by [`HiddenMatchConfig`].
 #[derive(Module, Debug)]
 pub struct HiddenMatch {
     projections: Vec<Param<Tensor<2>>>,
@@ -200,7 +202,7 @@ impl Objective for HiddenMatch {
         terms.push(LossTerm {
             name: self.distance.term_name().into(),
             weight: self.weight,
-            sum: sum / self.pairs.len() as f64,
+            sum: sum * (self.pairs.len() as f64).recip(),
         });
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Pairs are data: any list of (student, teacher) will do, these are the usual ones. Hidden states are
 //! numbered as [`Taps`](potstill_core::Taps) has them, 0 for the embeddings; attention maps from 0.
+//!
+//! These count layers and know nothing of where they came from. A student cut from its teacher should
+//! learn from the layers it was given: take the pairs of the layer map that comes with it.
 
 use crate::Error;
 use crate::error::check;

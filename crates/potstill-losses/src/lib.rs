@@ -26,6 +26,13 @@
 //! is decided by the row weights alone: [`multitask_weights`] makes them from tasks, [`Reweighted`]
 //! from what the teacher knows.
 //!
+//! All but one are sums over rows, so an optimizer step is the same however it is cut into
+//! micro-batches. [`RelationMatch`] compares the rows of a micro-batch with each other, as
+//! [`dist_intra`] and [`contrastive`] do: there four batches of one are not one batch of four.
+//!
+//! A configuration read from JSON needs every field that is not an `Option`, defaults included, and
+//! ignores a field that it does not know: let code write it, not a hand.
+//!
 //! # Examples
 //!
 //! Distillation with a Jensen–Shannon divergence, some cross-entropy, and hidden states of a narrower

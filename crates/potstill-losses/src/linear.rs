@@ -30,6 +30,11 @@ const CHUNK_LOGITS: usize = 1 << 24;
 /// A chunk costs a pass over the gradient of the whole head, which fewer rows would not pay for.
 const LEAST_ROWS: usize = 128;
 
+/// Rows whose logits exist at a time.
+pub(crate) fn rows_per_chunk(vocab: usize) -> usize {
+    (CHUNK_LOGITS / vocab.max(1)).max(LEAST_ROWS)
+}
+
 /// Rows of a student that are to be compared with a teacher or with targets.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadRows<'a> {
@@ -194,10 +199,9 @@ impl HeadRows<'_> {
 
     fn without_autodiff(&self) -> Plain<'_> {
         let hidden = self.hidden.clone().without_autodiff();
-        let vocab = self.head.vocab_size();
         let chunk_rows = self
             .chunk_rows
-            .unwrap_or_else(|| (CHUNK_LOGITS / vocab.max(1)).max(LEAST_ROWS));
+            .unwrap_or_else(|| rows_per_chunk(self.head.vocab_size()));
         assert!(chunk_rows > 0, "a chunk needs at least one row");
         Plain {
             hidden,

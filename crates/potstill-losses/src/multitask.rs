@@ -13,7 +13,8 @@ use crate::error::check;
 
 /// The weight of each row from its task and the shares of the tasks, which are made to sum to 1.
 ///
-/// A task without rows gives its share to the others.
+/// A task without rows gives its share to the others. The shares hold for the rows that are passed: with
+/// gradient accumulation, pass those of the whole optimizer step.
 ///
 /// # Errors
 ///

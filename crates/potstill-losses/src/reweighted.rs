@@ -1,14 +1,17 @@
 //! Rows that count more or less by what the teacher knows.
 //!
 //! ```text
-//! w'_r = w_r · f_r^γ · Σ w / Σ w f^γ
+//! w'_r = w_r · f_r^γ
 //! confidence   f = max_v p_v        certainty   f = 1 − H(p) / ln V        uncertainty   f = H(p) / ln V
 //! ```
 //!
-//! The row weights keep their sum, so that neither the scale of the loss nor the divisor of the
-//! optimizer step changes. γ is the dial
-//! of a curriculum: 0 weighs every row alike. Zhou et al., *Rethinking Soft Labels*,
-//! arXiv:2102.00650, weigh soft labels by example too, from the losses of both models.
+//! The weights are not made to sum to what they did: the loss of an optimizer step is still divided by
+//! the batch's own weights Σ w, so that micro-batches add up to the step whatever each of them holds.
+//! No f is above 1, so the loss becomes smaller; the weight of a term can make up for it. γ is the
+//! dial of a curriculum: 0 weighs every row alike.
+//!
+//! Zhou et al., *Rethinking Soft Labels*, arXiv:2102.00650, weigh soft labels by example too, from the
+//! losses of both models.
 
 use burn::prelude::*;
 use potstill_core::{
@@ -19,10 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::error::check;
+use crate::linear::rows_per_chunk;
 use crate::log_space::{FLOOR, Softmax, at_least_f32, column, row_dot};
-
-/// Logits of the teacher that exist at a time.
-const CHUNK_LOGITS: usize = 1 << 24;
 
 /// What makes a row count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ impl RowImportance {
                 if rows == 0 {
                     return Tensor::zeros([0], &hidden.device());
                 }
-                let size = (CHUNK_LOGITS / head.vocab_size().max(1)).max(1);
+                let size = rows_per_chunk(head.vocab_size());
                 let chunks = (0..rows).step_by(size).map(|start| {
                     let hidden = hidden.clone().narrow(0, start, size.min(rows - start));
                     self.of_logits(head.logits(hidden))
@@ -99,7 +100,9 @@ impl RowImportance {
 
 /// An objective whose rows count by what the teacher knows about them.
 ///
-/// Wraps any objective, tuples included, and only changes the row weights that it sees.
+/// Wraps any objective, tuples included, and only changes the row weights that it sees. A loss on the
+/// batch as a whole, such as [`RelationMatch`](crate::RelationMatch), knows no more than their total
+/// and stays as it is.
 #[derive(Module, Debug)]
 pub struct Reweighted<O: Objective> {
     objective: O,
@@ -126,15 +129,11 @@ impl<O: Objective> Reweighted<O> {
 
     fn reweigh(&self, batch: &TokenBatch, prediction: &Prediction) -> TokenBatch {
         let factors = self.importance.of(prediction).powf_scalar(self.exponent);
-        let weights = match &batch.rows.weights {
-            Some(weights) => weights.clone(),
-            None => factors.ones_like(),
-        };
-        let weighted = weights.clone() * factors.cast(weights.dtype());
-        // Where no row matters at all, the sum is 0 and every weight stays so.
-        let scale = weights.sum() / weighted.clone().sum().clamp_min(f32::MIN_POSITIVE);
         let mut batch = batch.clone();
-        batch.rows.weights = Some(weighted * scale);
+        batch.rows.weights = Some(match batch.rows.weights.take() {
+            Some(weights) => factors.cast(weights.dtype()) * weights,
+            None => factors,
+        });
         batch
     }
 }

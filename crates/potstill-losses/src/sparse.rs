@@ -69,7 +69,8 @@ impl SparseDivergence {
     ///
     /// # Panics
     ///
-    /// Panics if the teacher's support is not the one this divergence is about.
+    /// Panics if the teacher's support is not the one this divergence is about. A token id beyond the
+    /// student's vocabulary panics or reads what is not a logit, depending on the backend.
     #[must_use]
     pub fn per_row(&self, student_logits: Tensor<2>, teacher: &SparseRows) -> Tensor<1> {
         self.evaluate(student_logits, teacher, Wanted::Value).value
@@ -84,7 +85,8 @@ impl SparseDivergence {
     ///
     /// # Panics
     ///
-    /// Panics if the teacher's support is not the one this divergence is about.
+    /// Panics if the teacher's support is not the one this divergence is about. A token id beyond the
+    /// student's vocabulary panics or reads what is not a logit, depending on the backend.
     #[must_use]
     pub fn value_and_gradient(
         &self,
@@ -145,6 +147,9 @@ impl SparseDivergence {
 #[derive(Clone, Debug)]
 pub struct SparseRows {
     /// The tokens, `[rows, k]`; distinct within a row unless they were sampled.
+    ///
+    /// Each must be within the student's vocabulary. Check that where they are read from a file: to check
+    /// here would be to wait for the device at every step.
     pub token_ids: Tensor<2, Int>,
     /// Their log-probabilities under the whole distribution, `[rows, k]`.
     pub log_probs: Tensor<2>,

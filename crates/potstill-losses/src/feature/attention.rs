@@ -8,6 +8,7 @@
 
 use burn::prelude::*;
 
+use super::assert_same_shape;
 use super::hidden::normalized;
 use crate::log_space::at_least_f32;
 
@@ -29,11 +30,7 @@ const LEAST_PROBABILITY: f64 = 1e-37;
 /// Panics if the shapes differ.
 #[must_use]
 pub fn attention_mse(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
-    assert_eq!(
-        student.dims(),
-        teacher.dims(),
-        "attention maps must have one shape"
-    );
+    assert_same_shape(&student, &teacher, "attention maps");
     (at_least_f32(student) - at_least_f32(teacher))
         .square()
         .mean()
@@ -58,11 +55,7 @@ pub fn attention_kl(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
 
 /// [`attention_kl`] of each query, `[batch, n_heads, seq]`.
 pub(crate) fn attention_kl_per_query(student: Tensor<4>, teacher: Tensor<4>) -> Tensor<3> {
-    assert_eq!(
-        student.dims(),
-        teacher.dims(),
-        "attention maps must have one shape"
-    );
+    assert_same_shape(&student, &teacher, "attention maps");
     let (student, teacher) = (at_least_f32(student), at_least_f32(teacher));
     let log = |probs: Tensor<4>| probs.clamp_min(LEAST_PROBABILITY).log();
     let difference = log(teacher.clone()) - log(student);

@@ -14,6 +14,7 @@
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 
+use super::assert_same_shape;
 use super::hidden::normalized;
 
 /// The contrastive loss of each example.
@@ -28,11 +29,7 @@ use super::hidden::normalized;
 /// Panics if the shapes differ or the temperature is not positive.
 #[must_use]
 pub fn contrastive(student: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
-    assert_eq!(
-        student.dims(),
-        teacher.dims(),
-        "representations must have one shape"
-    );
+    assert_same_shape(&student, &teacher, "representations");
     assert!(
         temperature > 0.0,
         "a temperature is positive, got {temperature}"

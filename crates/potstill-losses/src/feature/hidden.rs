@@ -8,6 +8,7 @@
 
 use burn::prelude::*;
 
+use super::assert_same_shape;
 use crate::log_space::{at_least_f32, row_sum};
 
 /// Norms below this count as this.
@@ -25,11 +26,7 @@ const EPSILON: f64 = 1e-8;
 /// Panics if the shapes differ.
 #[must_use]
 pub fn hidden_mse(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-    assert_eq!(
-        student.dims(),
-        teacher.dims(),
-        "hidden states must have one shape"
-    );
+    assert_same_shape(&student, &teacher, "hidden states");
     let difference = at_least_f32(student) - at_least_f32(teacher);
     difference.square().mean_dim(1).squeeze_dim::<1>(1)
 }
@@ -48,11 +45,7 @@ pub fn hidden_mse(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
 /// Panics if the shapes differ.
 #[must_use]
 pub fn hidden_cosine(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-    assert_eq!(
-        student.dims(),
-        teacher.dims(),
-        "hidden states must have one shape"
-    );
+    assert_same_shape(&student, &teacher, "hidden states");
     let cosine = row_sum(normalized(student) * normalized(teacher));
     -cosine + 1.0
 }
@@ -72,11 +65,7 @@ pub fn hidden_cosine(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
 /// Panics if the shapes differ.
 #[must_use]
 pub fn hidden_normalized_mse(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
-    assert_eq!(
-        student.dims(),
-        teacher.dims(),
-        "hidden states must have one shape"
-    );
+    assert_same_shape(&student, &teacher, "hidden states");
     row_sum((normalized(student) - normalized(teacher)).square())
 }
 

@@ -1,6 +1,7 @@
 //! Gradients of a head, summed over chunks of rows and tied to the graph.
 
 use burn::prelude::*;
+use burn::tensor::{DType, FloatDType};
 use potstill_core::LmHead;
 
 use crate::log_space::at_least_f32;
@@ -82,6 +83,11 @@ fn tie<const D: usize>(value: Tensor<1>, parameter: Tensor<D>, gradient: Tensor<
     // A product of a row and a column: unlike an element-wise one, it needs no temporary of this
     // size forward and only the result backward.
     let size = parameter.shape().num_elements();
+    // A sum beyond 65504 would be infinite, and its difference from itself not a number.
+    let parameter = match parameter.dtype() {
+        DType::F16 => parameter.cast(FloatDType::F32),
+        _ => parameter,
+    };
     let gradient = gradient.cast(parameter.dtype()).reshape([size, 1]);
     let surrogate = at_least_f32(parameter.reshape([1, size]).matmul(gradient).reshape([1]));
     let zero = surrogate.clone() - surrogate.detach();

@@ -305,6 +305,26 @@ fn a_half_precision_student_gets_gradients_in_its_own_dtype() {
 }
 
 #[test]
+fn an_f16_student_has_a_finite_loss_where_the_surrogate_is_beyond_f16() {
+    let (plain, device) = (plain_device(), autodiff_device());
+    let hidden = tensor::<2>(&[300.0, 0.0], [1, 2], FloatDType::F16, &device).require_grad();
+    let head = LmHead::new(Tensor::<2>::eye(2, &plain).cast(FloatDType::F16));
+    let rows = HeadRows {
+        hidden: &hidden,
+        head: &head,
+        teacher: &Prediction::Dense(Tensor::from_floats([[0.0, 300.0]], &plain)),
+        targets: None,
+        chunk_rows: None,
+    };
+    let weight = Tensor::from_floats([1000.0], &plain);
+    let sum = rows.weighted_sum(&Divergence::ForwardKl, Some(&weight));
+    assert_close(&values(&sum), &[300_000.0], Tolerance::F32);
+    let gradient = hidden.grad(&sum.backward()).unwrap();
+    assert_eq!(gradient.dtype(), DType::F16);
+    assert_close(&values(&gradient), &[1000.0, -1000.0], Tolerance::F32);
+}
+
+#[test]
 fn no_rows_cost_nothing() {
     let student = Student::new(1.0, None, false);
     let hidden = student.hidden.clone().slice(s![0..0, ..]);

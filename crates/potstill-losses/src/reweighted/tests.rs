@@ -37,37 +37,67 @@ fn a_deferred_prediction_weighs_as_its_logits_do() {
     }
 }
 
-#[test]
-fn rows_are_reweighted_and_the_total_stays() {
+/// `Σ w' · forward KL` of a student that knows nothing, on rows of these weights.
+fn sum(teacher: Tensor<2>, weights: &[f32], importance: RowImportance, exponent: f64) -> f64 {
     let device = plain_device();
-    let row = TokenRow::document(&[1, 2, 3], &[1.0, 1.0, 3.0]);
+    let tokens = vec![1; weights.len() + 1];
+    let of_tokens: Vec<f32> = std::iter::once(1.0)
+        .chain(weights.iter().copied())
+        .collect();
+    let row = TokenRow::document(&tokens, &of_tokens);
     let batch = TokenBatch::from_rows(&[row], 0, &device);
-    let head = LmHead::new(Tensor::eye(4, &device));
     let student = StudentView {
-        hidden: Tensor::zeros([2, 4], &device),
-        head,
+        hidden: Tensor::zeros([weights.len(), 4], &device),
+        head: LmHead::new(Tensor::eye(4, &device)),
         tapped: Tapped::default(),
     };
     let teacher = TeacherSignal {
-        prediction: Prediction::Dense(sure_and_unsure()),
+        prediction: Prediction::Dense(teacher),
         tapped: Tapped::default(),
     };
-    let sum = |exponent: f64| {
-        let inner = SoftTarget::new(Divergence::ForwardKl);
-        let objective = Reweighted::new(inner, RowImportance::Confidence, exponent).unwrap();
-        let mut terms = Vec::new();
-        let input = ObjectiveInput {
-            student: &student,
-            teacher: &teacher,
-            batch: &batch,
-        };
-        objective.terms(input, &mut terms);
-        values(&terms[0].sum)
+    let inner = SoftTarget::new(Divergence::ForwardKl);
+    let objective = Reweighted::new(inner, importance, exponent).unwrap();
+    let mut terms = Vec::new();
+    let input = ObjectiveInput {
+        student: &student,
+        teacher: &teacher,
+        batch: &batch,
+    };
+    objective.terms(input, &mut terms);
+    values(&terms[0].sum)[0]
+}
+
+#[test]
+fn rows_are_multiplied_by_their_importance() {
+    let sum = |exponent| {
+        let confidence = RowImportance::Confidence;
+        sum(sure_and_unsure(), &[1.0, 3.0], confidence, exponent)
     };
     let (sure, unsure) = (4f64.ln(), 2f64.ln());
-    assert_close(&sum(0.0), &[sure + 3.0 * unsure], Tolerance::F32);
-    // Weights 1 and 3 become 1 and 1.5, then 1.6 and 2.4.
-    assert_close(&sum(1.0), &[1.6 * sure + 2.4 * unsure], Tolerance::F32);
+    assert_close(&[sum(0.0)], &[sure + 3.0 * unsure], Tolerance::F32);
+    assert_close(&[sum(1.0)], &[sure + 1.5 * unsure], Tolerance::F32);
+    assert_close(&[sum(2.0)], &[sure + 0.75 * unsure], Tolerance::F32);
+}
+
+#[test]
+fn micro_batches_add_up_to_the_batch() {
+    let confidence = RowImportance::Confidence;
+    for weights in [[1.0, 1.0], [0.5, 3.0]] {
+        let whole = sum(sure_and_unsure(), &weights, confidence, 1.0);
+        let parts: f64 = (0..2)
+            .map(|row| {
+                let teacher = sure_and_unsure().narrow(0, row, 1);
+                sum(teacher, &weights[row..=row], confidence, 1.0)
+            })
+            .sum();
+        assert_close(&[parts], &[whole], Tolerance::F32);
+    }
+}
+
+#[test]
+fn where_no_row_matters_the_loss_is_zero() {
+    let sure = sure_and_unsure().narrow(0, 0, 1).repeat_dim(0, 8);
+    assert_eq!(sum(sure, &[1.0; 8], RowImportance::Uncertainty, 1.0), 0.0);
 }
 
 #[test]
