@@ -32,7 +32,9 @@ use potstill::models::{
     Checkpoint, LanguageModel, LayerChoice, StudentSpec, derive_student, save_pretrained,
 };
 use potstill::teachers::ModelTeacher;
-use potstill::train::{Decay, LoaderBatches, Metrics, Progress, Schedule, Trainer, TrainerConfig, Watch};
+use potstill::train::{
+    Decay, LoaderBatches, Metrics, Progress, Schedule, Trainer, TrainerConfig, Watch,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
