@@ -42,8 +42,9 @@ pub(crate) fn attend(
             scale: Some(scale),
             ..Default::default()
         };
-        let hidden = mask.map(|mask| mask.hidden.clone());
-        return (attention(query, key, value, hidden, None, options), None);
+        // Never as a mask of booleans: libtorch reads `true` as visible, and burn hands it on as it is.
+        let bias = mask.map(|mask| cast_to(mask.bias(), query.dtype()));
+        return (attention(query, key, value, None, bias, options), None);
     }
     let dtype = query.dtype();
     let scores = widened((query * scale).matmul(key.swap_dims(2, 3)));
