@@ -11,7 +11,7 @@
 //! - [`CausalLm`] is an architecture. Student and in-process teacher are roles of one, not types.
 //! - [`Teacher`] is a *source of signals*; a [`TeacherSignal`] never carries autodiff.
 //! - [`Objective`] turns both into named [`LossTerm`]s.
-//! - [`Generate`] continues token sequences.
+//! - [`Generate`] continues token sequences, and a [`ChatModel`] continues conversations.
 //! - [`Message`]s and [`SpecialTokens`] are what text brings along.
 //! - [`Vocabulary`] decides once, at construction, whether student and teacher speak the same tokens.
 //!
@@ -19,6 +19,7 @@
 
 mod batch;
 mod causal_lm;
+mod chat;
 mod generate;
 mod head;
 mod message;
@@ -31,6 +32,9 @@ mod vocabulary;
 
 pub use batch::{Rows, TokenBatch, TokenRow};
 pub use causal_lm::{CausalLm, Encoded};
+pub use chat::{
+    ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest, ChatToken, TokenLogProb, Usage,
+};
 pub use generate::{
     FinishReason, Generate, GenerateError, GenerateOptions, Generation, Sampling, StopRule,
 };
