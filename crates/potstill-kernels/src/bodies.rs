@@ -1,0 +1,30 @@
+//! Which body an operation runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static PORTABLE: AtomicBool = AtomicBool::new(false);
+
+/// Whether every operation of this process runs its portable body, whatever the device.
+///
+/// For comparisons and for finding out whether a fused body is to blame. Operations that have begun
+/// are not affected.
+pub fn use_portable_bodies(portable: bool) {
+    PORTABLE.store(portable, Ordering::Relaxed);
+}
+
+/// What [`use_portable_bodies`] was last told; false at first.
+#[must_use]
+pub fn portable_bodies() -> bool {
+    PORTABLE.load(Ordering::Relaxed)
+}
+
+/// Implements an extension with its portable bodies for the backends that have no body of their own.
+macro_rules! portable_on_other_backends {
+    ($extension:ident) => {
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        impl $extension for burn::backend::Cube {}
+        #[cfg(feature = "tch")]
+        impl $extension for burn::backend::LibTorch {}
+    };
+}
+pub(crate) use portable_on_other_backends;
