@@ -63,6 +63,7 @@ mod hf_folder;
 mod jsonl;
 mod loader;
 mod pack;
+mod pipeline;
 mod record;
 #[cfg(test)]
 mod sample_tokenizers;
@@ -82,6 +83,10 @@ pub use held_out::{HeldOutSplit, split_held_out};
 pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
 pub use loader::{Loader, LoaderOptions, LoaderState};
 pub use pack::{PackOptions, PackReport, Packed, Packing, pack};
+pub use pipeline::{
+    Ending, FailureCap, GlobalStage, Manifest, Outcome, Pipeline, PipelineError, PipelineOptions,
+    Price, Progress, Rejected, Stage, StageContext, StageError, StageReport, Tally, Verdict,
+};
 pub use record::{Content, Record, RecordProblem};
 pub use stop_strings::StopStrings;
 pub use text_file::{TextSplit, read_text};
