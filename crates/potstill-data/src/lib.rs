@@ -84,8 +84,9 @@ pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
 pub use loader::{Loader, LoaderOptions, LoaderState};
 pub use pack::{PackOptions, PackReport, Packed, Packing, pack};
 pub use pipeline::{
-    Ending, FailureCap, GlobalStage, Manifest, Outcome, Pipeline, PipelineError, PipelineOptions,
-    Price, Progress, Rejected, Stage, StageContext, StageError, StageReport, Tally, Verdict,
+    Corpus, Ending, FailureCap, GlobalStage, Manifest, Outcome, Pipeline, PipelineError,
+    PipelineOptions, Price, Progress, Rejected, Stage, StageContext, StageError, StageReport,
+    Tally, Verdict,
 };
 pub use record::{Content, Record, RecordProblem};
 pub use stop_strings::StopStrings;

@@ -30,7 +30,7 @@ mod stage;
 pub use context::{Price, StageContext, Tally};
 pub use error::{PipelineError, StageError};
 pub use manifest::{Ending, Manifest, StageReport};
-pub use stage::{GlobalStage, Outcome, Rejected, Stage, Verdict};
+pub use stage::{Corpus, GlobalStage, Outcome, Rejected, Stage, Verdict};
 
 /// When a run gives up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +88,8 @@ pub struct Progress<'a> {
     /// What they cost, where prices are known.
     pub cost: Option<f64>,
 }
+
+type Observer = Box<dyn FnMut(Progress<'_>)>;
 
 enum Step {
     Each(Box<dyn Stage>),
@@ -148,7 +150,7 @@ impl Step {
 pub struct Pipeline {
     options: PipelineOptions,
     steps: Vec<Step>,
-    on_progress: Option<Box<dyn FnMut(Progress<'_>)>>,
+    on_progress: Option<Observer>,
 }
 
 impl std::fmt::Debug for Pipeline {

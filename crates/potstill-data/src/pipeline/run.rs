@@ -9,8 +9,8 @@ use serde_json::json;
 use super::chunks::{ChunkStore, Collected, KeyParts, Receipt, lines, sha256, write_atomically};
 use super::segment::{Account, Finished, empty_report, stage_seed};
 use super::{
-    Ending, GlobalStage, Manifest, Pipeline, PipelineError, Progress, Stage, StageContext,
-    StageError, StageReport, Step, Tally, manifest, output_path,
+    Corpus, Ending, GlobalStage, Manifest, Observer, Pipeline, PipelineError, Progress, Stage,
+    StageContext, StageError, StageReport, Step, Tally, manifest, output_path,
 };
 use crate::Record;
 
@@ -81,7 +81,7 @@ struct Run<'a> {
     manifest: Manifest,
     /// Every chunk of every segment, in order.
     visited: Vec<String>,
-    observe: &'a mut Option<Box<dyn FnMut(Progress<'_>)>>,
+    observe: &'a mut Option<Observer>,
 }
 
 impl Run<'_> {
@@ -211,11 +211,14 @@ impl Run<'_> {
         };
         let mut begun = Instant::now();
         let store = self.store.clone();
-        let mut records = chunks.iter().flat_map(|chunk| match store.read(chunk) {
-            Ok(records) => records.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(StageError::new(error))],
-        });
-        let mut verdict = stage.survey(&mut records, &context).map_err(failed)?;
+        let read = || -> Box<dyn Iterator<Item = Result<Record, StageError>>> {
+            Box::new(chunks.iter().flat_map(|chunk| match store.read(chunk) {
+                Ok(records) => records.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(StageError::new(error))],
+            }))
+        };
+        let corpus = Corpus::new(&read);
+        let mut verdict = stage.survey(corpus, &context).map_err(failed)?;
         let mut tally = context.tally();
         let mut row = 0;
         for (chunk, key) in chunks.iter().zip(&keys) {

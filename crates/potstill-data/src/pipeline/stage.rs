@@ -1,5 +1,7 @@
 //! What a stage is.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::{StageContext, StageError};
@@ -43,7 +45,7 @@ pub trait GlobalStage: Send + Sync {
     /// Everything that changes what it does.
     fn configuration(&self) -> Value;
 
-    /// Sees every record once, and returns what decides on them.
+    /// Reads all records, once or several times, and returns what decides on them.
     ///
     /// It must not keep the records: there may be more than memory holds.
     ///
@@ -52,9 +54,34 @@ pub trait GlobalStage: Send + Sync {
     /// When a record cannot be read back, or the stage cannot work at all.
     fn survey<'a>(
         &'a self,
-        records: &mut dyn Iterator<Item = Result<Record, StageError>>,
+        corpus: Corpus<'_>,
         context: &StageContext<'_>,
     ) -> Result<Verdict<'a>, StageError>;
+}
+
+/// Records on disk, which can be read as often as needed.
+#[derive(Clone, Copy)]
+pub struct Corpus<'a>(&'a Read<'a>);
+
+type Read<'a> = dyn Fn() -> Box<dyn Iterator<Item = Result<Record, StageError>> + 'a> + 'a;
+
+impl fmt::Debug for Corpus<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Corpus")
+    }
+}
+
+impl<'a> Corpus<'a> {
+    /// What `read` reads, which has to be the same every time.
+    pub fn new(read: &'a Read<'a>) -> Self {
+        Self(read)
+    }
+
+    /// All records, in order.
+    #[must_use]
+    pub fn records(&self) -> Box<dyn Iterator<Item = Result<Record, StageError>> + 'a> {
+        (self.0)()
+    }
 }
 
 /// Decides on each record, given its number in the order of the survey.

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Ending, GlobalStage, Manifest, Outcome, Pipeline, PipelineError, PipelineOptions, Price, Stage,
-    StageContext, StageError, Verdict,
+    Corpus, Ending, GlobalStage, Manifest, Outcome, Pipeline, PipelineError, PipelineOptions,
+    Price, Stage, StageContext, StageError, Verdict,
 };
 use crate::{Content, Record};
 
@@ -107,11 +107,11 @@ impl GlobalStage for FirstOfLength {
     }
     fn survey<'a>(
         &'a self,
-        records: &mut dyn Iterator<Item = Result<Record, StageError>>,
+        corpus: Corpus<'_>,
         _: &StageContext<'_>,
     ) -> Result<Verdict<'a>, StageError> {
         let (mut lengths, mut chosen) = (BTreeSet::new(), BTreeSet::new());
-        for (row, record) in (0..).zip(records) {
+        for (row, record) in (0..).zip(corpus.records()) {
             if lengths.insert(text(&record?).len()) {
                 chosen.insert(row);
             }
