@@ -6,10 +6,12 @@
 )]
 
 mod backends;
+mod bench;
 mod ci;
 mod fetch;
 mod parity;
 mod project;
+mod python;
 mod tidy;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ enum Command {
     Parity(parity::Arguments),
     /// Runs one parity suite on every backend that this machine can run.
     Backends(backends::Arguments),
+    /// Measures speed and memory, alone and beside PyTorch.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,9 @@ fn main() -> ExitCode {
         }
         Command::Backends(arguments) => {
             Project::load().and_then(|project| backends::run(&project, &arguments))
+        }
+        Command::Bench(arguments) => {
+            Project::load().and_then(|project| bench::run(&project, &arguments))
         }
     };
     match result {

@@ -51,7 +51,23 @@ impl LmHead {
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         let [_, d_model] = self.weight.dims();
         assert_shape!(hidden, [_, d_model]);
-        let mut logits = hidden.matmul(self.weight.clone().transpose());
+        self.logits_of_products(hidden.matmul(self.weight.clone().transpose()))
+    }
+
+    /// Logits in f32 from `hidden · weightᵀ`, for who computes that in another way.
+    ///
+    /// # Shapes
+    ///
+    /// - `products`, output: `[rows, vocab]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if `products` is not as wide as the vocabulary.
+    #[must_use]
+    pub fn logits_of_products(&self, products: Tensor<2>) -> Tensor<2> {
+        let vocab = self.vocab_size();
+        assert_shape!(products, [_, vocab]);
+        let mut logits = products;
         if logits.dtype() != burn::tensor::DType::F64 {
             logits = logits.cast(FloatDType::F32);
         }

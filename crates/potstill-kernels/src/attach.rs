@@ -8,45 +8,44 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::prelude::*;
 
-/// `value` as a function of two inputs whose gradients were computed along with it.
+use crate::portable::cast;
+
+#[cfg(feature = "flex")]
+mod flex;
+
+/// `value` as a function of `input` whose gradient was computed along with it.
 ///
 /// For operations that learn their gradient in the forward pass, such as a loss over logits that
-/// never exist all at once. The derivative is of first order: differentiating again gives 0.
+/// never exist all at once. Call it once for each input. The derivative is of first order:
+/// differentiating again gives 0.
 ///
 /// ```text
-/// ∂out/∂first = first_gradient      ∂out/∂second = second_gradient
+/// ∂out/∂value = 1      ∂out/∂input = gradient
 /// ```
 ///
 /// # Shapes
 ///
-/// - `value`: `[1]`, without autodiff
-/// - `first_gradient`, `second_gradient`: as `first` and `second`, without autodiff
+/// - `value`, output: `[1]`
+/// - `gradient`: as `input`, without autodiff and of its dtype
 ///
 /// # Panics
 ///
-/// Panics if a gradient has another shape than its input.
+/// Panics if the gradient has another shape than its input.
 #[must_use]
-pub fn attach_gradients<const A: usize, const B: usize>(
+pub fn attach_gradient<const D: usize>(
     value: Tensor<1>,
-    (first, first_gradient): (Tensor<A>, Tensor<A>),
-    (second, second_gradient): (Tensor<B>, Tensor<B>),
+    input: Tensor<D>,
+    gradient: Tensor<D>,
 ) -> Tensor<1> {
     assert_eq!(
-        first.dims(),
-        first_gradient.dims(),
+        input.dims(),
+        gradient.dims(),
         "a gradient has the shape of its input"
     );
-    assert_eq!(
-        second.dims(),
-        second_gradient.dims(),
-        "a gradient has the shape of its input"
-    );
-    Tensor::from_dispatch(<Dispatch as AttachBackend>::attach_gradients(
+    Tensor::from_dispatch(<Dispatch as AttachBackend>::attach_gradient(
         value.into_dispatch(),
-        first.into_dispatch(),
-        first_gradient.into_dispatch(),
-        second.into_dispatch(),
-        second_gradient.into_dispatch(),
+        input.into_dispatch(),
+        gradient.into_dispatch(),
     ))
 }
 
@@ -59,34 +58,35 @@ pub fn attach_gradients<const A: usize, const B: usize>(
 )]
 pub(crate) trait AttachBackend: Backend {
     /// `value`, unchanged where nothing is differentiated.
-    fn attach_gradients(
+    fn attach_gradient(
         value: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        first_gradient: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        second_gradient: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let _ = (first, first_gradient, second, second_gradient);
+        let _ = (input, gradient);
         value
+    }
+
+    /// `gradient · slope`, with a slope of one element.
+    fn scale_gradient(gradient: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ones = vec![1; gradient.shape().num_dims()];
+        let slope = cast::<Self>(slope, gradient.dtype());
+        Self::float_mul(gradient, Self::float_reshape(slope, ones.into()))
     }
 }
 
 crate::bodies::portable_on_other_backends!(AttachBackend);
-#[cfg(feature = "flex")]
-impl AttachBackend for burn::backend::Flex {}
 
 impl<B: AttachBackend, C: CheckpointStrategy> AttachBackend for Autodiff<B, C> {
-    fn attach_gradients(
+    fn attach_gradient(
         value: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        first_gradient: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        second_gradient: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Attach;
-        impl<B: Backend> Backward<B, 2> for Attach {
-            type State = (FloatTensor<B>, FloatTensor<B>);
+        impl<B: AttachBackend> Backward<B, 2> for Attach {
+            type State = FloatTensor<B>;
 
             fn backward(
                 self,
@@ -95,27 +95,24 @@ impl<B: AttachBackend, C: CheckpointStrategy> AttachBackend for Autodiff<B, C> {
                 _: &mut Checkpointer,
             ) {
                 let slope = gradients.consume::<B>(&ops.node);
-                let (first, second) = ops.state;
-                for (node, gradient) in ops.parents.into_iter().zip([first, second]) {
-                    if let Some(node) = node {
-                        let ones = vec![1; gradient.shape().num_dims()];
-                        let slope = B::float_reshape(slope.clone(), ones.into());
-                        gradients.register::<B>(node.id, B::float_mul(gradient, slope));
-                    }
+                let [value, input] = ops.parents;
+                if let Some(node) = input {
+                    let gradient = B::scale_gradient(ops.state, slope.clone());
+                    gradients.register::<B>(node.id, gradient);
+                }
+                if let Some(node) = value {
+                    gradients.register::<B>(node.id, slope);
                 }
             }
         }
-        let nodes = [first.node(), second.node()];
+        let nodes = [value.node(), input.node()];
         let value = value.into_primitive();
         match Attach.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(
-                (
-                    first_gradient.into_primitive(),
-                    second_gradient.into_primitive(),
-                ),
-                value,
-            ),
+            OpsKind::Tracked(prep) => prep.finish(gradient.into_primitive(), value),
             OpsKind::UnTracked(prep) => prep.finish(value),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

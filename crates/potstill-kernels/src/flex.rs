@@ -1,19 +1,81 @@
 //! What the bodies for flex share: rows of memory, vector instructions, buffers.
 
+mod awake;
+mod exponential;
+mod fill;
+mod prefetch;
+mod product;
+
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::prelude::*;
+use burn::tensor::DType;
+
+use crate::bodies::portable_bodies;
+
+pub(crate) use awake::keep_threads_awake;
+pub(crate) use exponential::exp;
+pub(crate) use fill::filled;
+pub(crate) use prefetch::prefetch;
+pub(crate) use product::{Matrix, MatrixMut, Threads, product, product_into};
 
 /// The values of a tensor, row after row.
 pub(crate) struct Values(FlexTensor);
 
 impl Values {
+    /// Copies only what is not in order; the first rows of a larger tensor are.
+    pub(crate) fn of(tensor: FlexTensor) -> Self {
+        Self(if tensor.is_contiguous() {
+            tensor
+        } else {
+            tensor.to_contiguous()
+        })
+    }
+
+    pub(crate) fn as_slice(&self) -> &[f32] {
+        self.0.as_slice().expect("f32 values in order")
+    }
+}
+
+/// The values of a tensor, row after row, to be overwritten: in place when nothing else holds them.
+pub(crate) struct ValuesMut(FlexTensor);
+
+impl ValuesMut {
     pub(crate) fn of(tensor: FlexTensor) -> Self {
         Self(tensor.to_contiguous())
     }
 
-    pub(crate) fn as_slice(&self) -> &[f32] {
-        self.0.storage()
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
     }
+
+    pub(crate) fn into_tensor(self) -> FlexTensor {
+        self.0
+    }
+}
+
+/// Whether the body for flex is to run: it knows f32, and may have been switched off.
+pub(crate) fn is_fused<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
+    !portable_bodies() && tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+/// What a tensor holds, if it is on flex and in f32; in an order that runs forwards.
+pub(crate) fn primitive<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
+    let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    let runs_forwards = tensor.layout().strides().iter().all(|&stride| stride >= 0);
+    match tensor.dtype() {
+        DType::F32 if runs_forwards => Some(tensor),
+        DType::F32 => Some(tensor.to_contiguous()),
+        _ => None,
+    }
+}
+
+/// Indices on flex; a negative one becomes larger than any other.
+pub(crate) fn indices<const D: usize>(tensor: &Tensor<D, Int>) -> Option<Vec<usize>> {
+    tensor.clone().try_into_primitive::<Flex>().ok()?;
+    let data = tensor.to_data();
+    let index = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+    Some(data.iter::<i64>().map(index).collect())
 }
 
 /// A tensor of `values`.
@@ -53,4 +115,15 @@ pub(crate) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a, b)).sum();
     partial.iter().sum::<f32>() + rest
+}
+
+/// The sum of rows of `width`, from the first to the last.
+pub(crate) fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; width];
+    for row in rows.chunks_exact(width.max(1)) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+    sums
 }

@@ -10,7 +10,14 @@
 //! The body is chosen by the device of the tensors. [`use_portable_bodies`] switches the others off,
 //! to compare.
 //!
-//! - [`rms_norm`] normalizes rows.
+//! - [`linear_divergence`] compares a language-model head with a teacher, [`linear_cross_entropy`] with
+//!   the tokens that follow, and [`HeadRows`] with whatever a [`RowLoss`] says, chunk by chunk.
+//! - [`rms_norm`] and [`layer_norm`] normalize rows.
+//! - [`linear`] maps rows, [`activate`] and [`gated`] bend them by an [`Activation`].
+//! - [`rotate_halves`] turns queries and keys by their positions.
+//! - [`embedding`] looks rows up.
+//! - [`attention`] lets queries see the keys that an [`AttentionMask`] shows them.
+//! - [`adamw`] updates a parameter, [`squared_norm`] says how long a gradient is.
 //!
 //! ```
 //! use burn::prelude::*;
@@ -24,12 +31,58 @@
 //! y.into_data().assert_approx_eq(&TensorData::from(expected), burn::tensor::Tolerance::<f32>::default());
 //! ```
 
+#![cfg_attr(
+    not(any(feature = "flex", feature = "wgpu", feature = "cuda", feature = "tch")),
+    allow(
+        unused_variables,
+        reason = "the dispatch of an extension ignores its arguments then"
+    )
+)]
+
+mod activation;
+mod adamw;
 mod attach;
+mod attention;
+mod blend;
 mod bodies;
+#[cfg(test)]
+mod check;
+mod cross_entropy;
+mod divergence;
+mod embedding;
+mod error;
 #[cfg(feature = "flex")]
 mod flex;
+mod head_rows;
+mod layer_norm;
+mod linear;
+mod linear_divergence;
+pub mod log_space;
+mod portable;
 mod rms_norm;
+mod rotary;
+mod row_loss;
+#[cfg(feature = "flex")]
+mod row_pass;
+mod sparse;
+mod squared_norm;
 
-pub use attach::attach_gradients;
+pub use activation::{Activation, activate, gated};
+pub use adamw::{AdamWUpdate, adamw};
+pub use attach::attach_gradient;
+pub use attention::{AttentionMask, AttentionOptions, attention};
+pub use blend::{Blend, HardPart, SoftPart};
 pub use bodies::{portable_bodies, use_portable_bodies};
+pub use cross_entropy::CrossEntropy;
+pub use divergence::Divergence;
+pub use embedding::embedding;
+pub use error::Error;
+pub use head_rows::{HeadRows, rows_per_chunk};
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use linear_divergence::{linear_cross_entropy, linear_divergence};
 pub use rms_norm::rms_norm;
+pub use rotary::rotate_halves;
+pub use row_loss::{LogitRows, RowLoss};
+pub use sparse::{SparseDivergence, SparseRows};
+pub use squared_norm::squared_norm;

@@ -59,14 +59,15 @@ pub(crate) trait RmsNormBackend: Backend {
         portable::forward::<Self>(x, weight, epsilon)
     }
 
-    /// The gradients of `x` and `weight`.
+    /// The gradients of `x` and, if wanted, of `weight`.
     fn rms_norm_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        portable::backward::<Self>(x, weight, gradient, epsilon)
+        want_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        portable::backward::<Self>(x, weight, gradient, epsilon, want_weight)
     }
 }
 
@@ -92,11 +93,12 @@ impl<B: RmsNormBackend, C: CheckpointStrategy> RmsNormBackend for Autodiff<B, C>
                 let [x_node, weight_node] = ops.parents;
                 let gradient = gradients.consume::<B>(&ops.node);
                 let (x, weight, epsilon) = ops.state;
-                let (x, weight) = B::rms_norm_backward(x, weight, gradient, epsilon);
+                let (x, weight) =
+                    B::rms_norm_backward(x, weight, gradient, epsilon, weight_node.is_some());
                 if let Some(node) = x_node {
                     gradients.register::<B>(node.id, x);
                 }
-                if let Some(node) = weight_node {
+                if let Some((node, weight)) = weight_node.zip(weight) {
                     gradients.register::<B>(node.id, weight);
                 }
             }
@@ -117,14 +119,16 @@ impl<B: RmsNormBackend, C: CheckpointStrategy> RmsNormBackend for Autodiff<B, C>
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        want_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let (x, weight) = B::rms_norm_backward(
             x.into_primitive(),
             weight.into_primitive(),
             gradient.into_primitive(),
             epsilon,
+            want_weight,
         );
-        (Self::from_inner(x), Self::from_inner(weight))
+        (Self::from_inner(x), weight.map(Self::from_inner))
     }
 }
 

@@ -10,10 +10,8 @@
 //! applied; the authors' classification code multiplies by it, their segmentation code does not.
 
 use burn::prelude::*;
-
-use crate::divergence::through_softmax;
-use crate::log_space::{Softmax, row_sum};
-use crate::row_loss::{LogitRows, RowLoss};
+use potstill_kernels::log_space::{Softmax, row_sum, through_softmax};
+use potstill_kernels::{LogitRows, RowLoss};
 
 /// A variance below this counts as this: a uniform distribution correlates with nothing.
 const LEAST_SQUARE: f64 = 1e-24;

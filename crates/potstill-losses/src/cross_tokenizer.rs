@@ -13,10 +13,8 @@
 //! tokens in the text and nothing else.
 
 use burn::prelude::*;
-
-use crate::divergence::through_softmax;
-use crate::log_space::{Softmax, at_least_f32, row_sum};
-use crate::row_loss::{LogitRows, RowLoss};
+use potstill_kernels::log_space::{Softmax, at_least_f32, row_sum, through_softmax};
+use potstill_kernels::{LogitRows, RowLoss};
 
 /// Keeps the likelihood of a span below 1, where the logarithm of its complement has no value.
 const EPSILON: f64 = 1e-6;

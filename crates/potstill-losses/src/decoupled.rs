@@ -12,9 +12,8 @@
 
 use burn::prelude::*;
 use burn::tensor::IndexingUpdateOp;
-
-use crate::log_space::{FLOOR, Softmax, column, log_sum_exp, one_of, row_dot};
-use crate::row_loss::{LogitRows, RowLoss};
+use potstill_kernels::log_space::{FLOOR, Softmax, column, log_sum_exp, one_of, row_dot};
+use potstill_kernels::{LogitRows, RowLoss};
 
 /// Decoupled distillation (DKD), a factor τ² included, as in the paper.
 #[derive(Clone, Copy, Debug, PartialEq)]

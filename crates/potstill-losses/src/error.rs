@@ -14,6 +14,9 @@ pub enum Error {
         /// What would be right.
         expected: &'static str,
     },
+    /// A setting of a divergence.
+    #[error(transparent)]
+    Divergence(#[from] potstill_kernels::Error),
     /// A setting that is needed and not there.
     #[error("{name} is empty, give at least one {expected}")]
     Empty {

@@ -2,11 +2,11 @@
 
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput, Vocabulary, VocabularyMismatch};
+use potstill_kernels::{LogitRows, RowLoss};
 
 use crate::error::{check_chunk_rows, check_share, check_weight};
-use crate::row_loss::{LogitRows, RowLoss};
 use crate::soft_target::sum_over_rows;
-use crate::{CrossEntropy, Error};
+use crate::{Blend, CrossEntropy, Error};
 
 /// Settings of [`HardTarget`].
 #[derive(Config, Debug)]
@@ -82,6 +82,10 @@ impl RowLoss for HardTarget {
 
     fn needs_teacher(&self) -> bool {
         false
+    }
+
+    fn blend(&self) -> Option<Blend> {
+        Some(Blend::hard(self.cross_entropy()))
     }
 }
 

@@ -13,12 +13,12 @@ use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use potstill_core::{LossTerm, Objective, ObjectiveInput, Taps};
+use potstill_kernels::log_space::at_least_f32;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::error::check_weight;
 use crate::feature::{hidden_cosine, hidden_mse, hidden_normalized_mse};
-use crate::log_space::at_least_f32;
 
 /// How two hidden states are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

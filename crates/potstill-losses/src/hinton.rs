@@ -12,10 +12,8 @@ use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
 
 use crate::error::{check_chunk_rows, check_share, check_temperature, check_weight};
-use crate::log_space::Softmax;
-use crate::row_loss::{LogitRows, RowLoss};
 use crate::soft_target::sum_over_rows;
-use crate::{CrossEntropy, Divergence, Error};
+use crate::{Blend, CrossEntropy, Divergence, Error, HardPart, LogitRows, RowLoss, SoftPart};
 
 /// Settings of [`Hinton`].
 #[derive(Config, Debug)]
@@ -63,33 +61,33 @@ pub struct Hinton {
 }
 
 impl Hinton {
-    fn soft_factor(&self) -> f64 {
-        self.alpha * self.temperature * self.temperature
+    /// Both parts, for one pass over the logits.
+    fn parts(&self) -> Blend {
+        Blend {
+            soft: Some(SoftPart {
+                divergence: Divergence::ForwardKl,
+                temperature: self.temperature,
+                factor: self.alpha * self.temperature * self.temperature,
+            }),
+            hard: Some(HardPart {
+                cross_entropy: CrossEntropy::default(),
+                factor: 1.0 - self.alpha,
+            }),
+        }
     }
 }
 
 impl RowLoss for Hinton {
     fn per_row(&self, rows: LogitRows) -> Tensor<1> {
-        let targets = rows.target_column();
-        let (student, teacher) = rows.student_and_teacher();
-        let soft = Divergence::ForwardKl.per_row(student.clone(), teacher, self.temperature);
-        let hard = CrossEntropy::default().value(&Softmax::new(student, 1.0), targets);
-        soft * self.soft_factor() + hard * (1.0 - self.alpha)
+        self.parts().per_row(rows)
     }
 
     fn value_and_gradient(&self, rows: LogitRows) -> (Tensor<1>, Tensor<2>) {
-        let targets = rows.target_column();
-        let (student, teacher) = rows.student_and_teacher();
-        let (soft, soft_gradient) =
-            Divergence::ForwardKl.value_and_gradient(student.clone(), teacher, self.temperature);
-        let q = Softmax::new(student, 1.0);
-        let hard = CrossEntropy::default().value(&q, targets.clone());
-        let hard_gradient =
-            CrossEntropy::default().weighted_gradient(1.0 - self.alpha, q.probs, targets);
-        (
-            soft * self.soft_factor() + hard * (1.0 - self.alpha),
-            soft_gradient * self.soft_factor() + hard_gradient,
-        )
+        self.parts().value_and_gradient(rows)
+    }
+
+    fn blend(&self) -> Option<Blend> {
+        Some(self.parts())
     }
 }
 

@@ -10,12 +10,12 @@
 //! where the models agree.
 
 use burn::prelude::*;
+use potstill_kernels::log_space::{Softmax, at_least_f32, row_dot};
+use potstill_kernels::{LogitRows, RowLoss};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::error::{check, check_share};
-use crate::log_space::{Softmax, at_least_f32, row_dot};
-use crate::row_loss::{LogitRows, RowLoss};
 
 /// Cross-entropy to a distribution between the student's own and the teacher's.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,7 +10,8 @@
 //!   [`Hinton`] and [`Decoupled`] with both; [`LogitMse`], [`Standardized`], [`DistInter`] and
 //!   [`Interpolated`] complete the family.
 //! - [`HeadRows`] runs any of them, or a [`RowLoss`] of your own, through a language-model head chunk
-//!   by chunk, so that `[rows, vocab]` never exists.
+//!   by chunk, so that `[rows, vocab]` never exists. What is a [`Blend`] of a divergence and
+//!   cross-entropy, or sparse, costs little more than its matrix products on the CPU backend.
 //! - [`SparseDivergence`] compares with a teacher of which only a few tokens are known,
 //!   [`OverlapDivergence`], [`UniversalLogit`] and [`approximate_likelihood`] with one that has another
 //!   tokenizer.
@@ -84,13 +85,10 @@
 //! # Ok::<(), potstill_losses::Error>(())
 //! ```
 
-mod adaptive;
 mod attention_match;
 mod correlation;
-mod cross_entropy;
 mod cross_tokenizer;
 mod decoupled;
-mod divergence;
 mod error;
 mod feature;
 mod hard_target;
@@ -98,8 +96,6 @@ mod hidden_match;
 mod hinton;
 mod interpolated;
 mod layer_pairs;
-mod linear;
-mod log_space;
 mod logit_match;
 mod logit_mse;
 mod multitask;
@@ -108,18 +104,14 @@ mod preference;
 mod ranking;
 mod relation_match;
 mod reweighted;
-mod row_loss;
 mod soft_target;
-mod sparse;
 mod sparse_target;
 mod standardized;
 
 pub use attention_match::{AttentionMatch, AttentionMatchConfig};
 pub use correlation::{DistInter, dist_intra};
-pub use cross_entropy::CrossEntropy;
 pub use cross_tokenizer::{UniversalLogit, approximate_likelihood, sum_by_span};
 pub use decoupled::Decoupled;
-pub use divergence::Divergence;
 pub use error::Error;
 pub use feature::{
     VariationalInformation, VariationalInformationConfig, attention_kl, attention_mse,
@@ -131,17 +123,18 @@ pub use hidden_match::{HiddenDistance, HiddenMatch, HiddenMatchConfig};
 pub use hinton::{Hinton, HintonConfig};
 pub use interpolated::{Interpolated, InterpolationSchedule};
 pub use layer_pairs::{last_layers, uniform_layers};
-pub use linear::HeadRows;
 pub use logit_match::{LogitLoss, LogitMatch, LogitMatchConfig};
 pub use logit_mse::LogitMse;
 pub use multitask::multitask_weights;
 pub use overlap::{OverlapDivergence, VocabularyOverlap};
+pub use potstill_kernels::{
+    Blend, CrossEntropy, Divergence, HardPart, HeadRows, LogitRows, RowLoss, SoftPart,
+    SparseDivergence, SparseRows,
+};
 pub use preference::{PairLogProbs, dpo, ipo};
 pub use ranking::{rank_hinge, rank_plackett_luce};
 pub use relation_match::{Relation, RelationMatch, RelationMatchConfig};
 pub use reweighted::{Reweighted, RowImportance};
-pub use row_loss::{LogitRows, RowLoss};
 pub use soft_target::{SoftTarget, SoftTargetConfig};
-pub use sparse::{SparseDivergence, SparseRows};
 pub use sparse_target::{SparseTarget, SparseTargetConfig};
 pub use standardized::Standardized;

@@ -2,10 +2,10 @@
 
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
+use potstill_kernels::{LogitRows, RowLoss};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{check, check_chunk_rows, check_temperature, check_weight};
-use crate::row_loss::{LogitRows, RowLoss};
 use crate::soft_target::sum_over_rows;
 use crate::{Decoupled, DistInter, Divergence, Error, Interpolated, LogitMse, Standardized};
 

@@ -11,9 +11,8 @@
 //! Tokens that either model forbids (−∞) count as equal.
 
 use burn::prelude::*;
-
-use crate::log_space::{at_least_f32, row_sum};
-use crate::row_loss::{LogitRows, RowLoss};
+use potstill_kernels::log_space::{at_least_f32, row_sum};
+use potstill_kernels::{LogitRows, RowLoss};
 
 /// Mean over the vocabulary of the squared difference of logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

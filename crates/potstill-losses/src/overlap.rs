@@ -17,12 +17,9 @@ use std::collections::HashMap;
 
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use potstill_kernels::log_space::{FLOOR, Softmax, at_least_f32, log_sum_exp, one_of};
 
-use crate::divergence::{Evaluated, Wanted};
-use crate::log_space::Softmax;
-use crate::row_loss::{LogitRows, RowLoss};
-use crate::sparse::{Buckets, with_tail};
-use crate::{Divergence, Error};
+use crate::{Divergence, Error, LogitRows, RowLoss, SparseDivergence, SparseRows};
 
 /// Which token of the student is which of the teacher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,7 +83,8 @@ pub struct OverlapDivergence {
 }
 
 impl OverlapDivergence {
-    fn evaluate(&self, rows: LogitRows, wanted: Wanted) -> Evaluated {
+    /// The student's logits at the temperature, and the teacher's common tokens.
+    fn sides(&self, rows: LogitRows) -> (Tensor<2>, SparseRows) {
         let (student, teacher) = rows.student_and_teacher();
         let device = student.device();
         let [rows, _] = student.dims();
@@ -94,28 +92,35 @@ impl OverlapDivergence {
             let ids = TensorData::new(ids.to_vec(), [1, ids.len()]);
             Tensor::<2, Int>::from_data(ids, &device).repeat_dim(0, rows)
         };
-        let q = Softmax::new(student, self.temperature);
-        let p = Softmax::new(teacher, self.temperature);
-        let p = Buckets::new(p.log_probs, ids(&self.overlap.teacher));
-        with_tail(
-            self.divergence,
-            ids(&self.overlap.student),
-            p.log_probs,
-            q,
-            wanted,
-        )
+        let log_p = Softmax::new(teacher, self.temperature).log_probs;
+        let named = ids(&self.overlap.teacher);
+        let common = one_of(named.clone(), log_p.dims()[1]);
+        let rest = log_sum_exp(log_p.clone().mask_fill(common, FLOOR));
+        let teacher = SparseRows {
+            token_ids: ids(&self.overlap.student),
+            log_probs: log_p.gather(1, named),
+            tail: Some(rest.squeeze_dim::<1>(1)),
+        };
+        (at_least_f32(student) * self.temperature.recip(), teacher)
+    }
+
+    fn of_buckets(&self) -> SparseDivergence {
+        SparseDivergence::WithTail {
+            divergence: self.divergence,
+        }
     }
 }
 
 impl RowLoss for OverlapDivergence {
     fn per_row(&self, rows: LogitRows) -> Tensor<1> {
-        self.evaluate(rows, Wanted::Value).value
+        let (student, teacher) = self.sides(rows);
+        self.of_buckets().per_row(student, &teacher)
     }
 
     fn value_and_gradient(&self, rows: LogitRows) -> (Tensor<1>, Tensor<2>) {
-        let result = self.evaluate(rows, Wanted::ValueAndGradient);
-        let gradient = result.gradient.expect("the gradient was wanted");
-        (result.value, gradient * self.temperature.recip())
+        let (student, teacher) = self.sides(rows);
+        let (value, gradient) = self.of_buckets().value_and_gradient(student, &teacher);
+        (value, gradient * self.temperature.recip())
     }
 
     fn needs_one_vocabulary(&self) -> bool {

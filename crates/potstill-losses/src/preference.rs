@@ -15,8 +15,7 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::log_sigmoid;
-
-use crate::log_space::at_least_f32;
+use potstill_kernels::log_space::at_least_f32;
 
 /// Log-probabilities of the chosen and the rejected answer of each pair, summed over their tokens.
 #[derive(Clone, Debug)]

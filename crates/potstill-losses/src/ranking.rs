@@ -14,8 +14,7 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
-
-use crate::log_space::at_least_f32;
+use potstill_kernels::log_space::at_least_f32;
 
 /// The hinge ranking loss of each prompt.
 ///

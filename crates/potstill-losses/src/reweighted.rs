@@ -18,12 +18,12 @@ use potstill_core::{
     LossTerm, Objective, ObjectiveInput, Prediction, Support, Taps, TokenBatch, Vocabulary,
     VocabularyMismatch,
 };
+use potstill_kernels::log_space::{FLOOR, Softmax, at_least_f32, column, row_dot};
+use potstill_kernels::rows_per_chunk;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::error::check;
-use crate::linear::rows_per_chunk;
-use crate::log_space::{FLOOR, Softmax, at_least_f32, column, row_dot};
 
 /// What makes a row count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

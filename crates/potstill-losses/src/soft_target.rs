@@ -2,11 +2,10 @@
 
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
+use potstill_kernels::{HeadRows, LogitRows, RowLoss};
 
 use crate::error::{check_chunk_rows, check_temperature, check_weight};
-use crate::linear::HeadRows;
-use crate::row_loss::{LogitRows, RowLoss};
-use crate::{Divergence, Error};
+use crate::{Blend, Divergence, Error};
 
 /// Settings of [`SoftTarget`].
 #[derive(Config, Debug)]
@@ -62,18 +61,23 @@ impl SoftTarget {
             chunk_rows: None,
         }
     }
+
+    fn parts(&self) -> Blend {
+        Blend::soft(self.divergence, self.temperature)
+    }
 }
 
 impl RowLoss for SoftTarget {
     fn per_row(&self, rows: LogitRows) -> Tensor<1> {
-        let (student, teacher) = rows.student_and_teacher();
-        self.divergence.per_row(student, teacher, self.temperature)
+        self.parts().per_row(rows)
     }
 
     fn value_and_gradient(&self, rows: LogitRows) -> (Tensor<1>, Tensor<2>) {
-        let (student, teacher) = rows.student_and_teacher();
-        self.divergence
-            .value_and_gradient(student, teacher, self.temperature)
+        self.parts().value_and_gradient(rows)
+    }
+
+    fn blend(&self) -> Option<Blend> {
+        Some(self.parts())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use burn::prelude::*;
 use potstill_core::{LossTerm, Objective, ObjectiveInput};
+use potstill_kernels::HeadRows;
 
 use crate::error::{check_chunk_rows, check_weight};
-use crate::linear::HeadRows;
 use crate::{Error, SparseDivergence};
 
 /// Settings of [`SparseTarget`].

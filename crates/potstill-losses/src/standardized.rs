@@ -11,10 +11,10 @@
 //! Tokens that a model forbids (−∞) take no part in its mean and deviation.
 
 use burn::prelude::*;
+use potstill_kernels::log_space::at_least_f32;
+use potstill_kernels::{LogitRows, RowLoss};
 
 use crate::Divergence;
-use crate::log_space::at_least_f32;
-use crate::row_loss::{LogitRows, RowLoss};
 
 /// A [`Divergence`] between standardized logits.
 #[derive(Clone, Copy, Debug, PartialEq)]

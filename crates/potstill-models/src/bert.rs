@@ -2,12 +2,12 @@
 
 use burn::prelude::*;
 use potstill_core::{Encoded, Tapped, Taps, TokenBatch};
+use potstill_kernels::activate;
 
-use crate::blocks::activate;
 use crate::blocks::embedding::Embedding;
 use crate::blocks::layer_norm::LayerNorm;
 use crate::blocks::linear::Linear;
-use crate::blocks::mask::Mask;
+use crate::blocks::mask::mask_of_batch;
 use crate::blocks::self_attention::{Heads, Plan};
 use crate::{Activation, Architecture, ModelConfig, taps, weights};
 
@@ -169,7 +169,7 @@ impl BertEncoder {
                 .forward(batch.positions.clone());
         let mut x = embeddings.layer_norm.forward(x);
         let plan = Plan {
-            mask: Some(Mask::of_batch(batch, false, None, 1)),
+            mask: mask_of_batch(batch, false, None),
             rotation: None,
         };
         let mut tapped = Tapped::default();

@@ -14,8 +14,6 @@ use burn::module::{Param, ParamId};
 use burn::prelude::*;
 use burn::tensor::{DType, FloatDType};
 
-use crate::Activation;
-
 /// A parameter that takes no memory until something reads it; loading and initialization replace it.
 fn deferred<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::uninitialized(
@@ -35,7 +33,7 @@ fn deferred<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<
 }
 
 /// At least f32: sums and exponentials of half-precision numbers need it.
-fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+pub(crate) fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match tensor.dtype() {
         DType::F32 | DType::F64 => tensor,
         _ => tensor.cast(FloatDType::F32),
@@ -47,19 +45,5 @@ fn cast_to<const D: usize>(tensor: Tensor<D>, dtype: DType) -> Tensor<D> {
         tensor
     } else {
         tensor.cast(dtype)
-    }
-}
-
-/// Applies a nonlinearity.
-///
-/// # Shapes
-///
-/// - `x`, output: any
-pub(crate) fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
-    use burn::tensor::activation::{gelu, gelu_approximate, silu};
-    match activation {
-        Activation::Silu => silu(x),
-        Activation::Gelu => gelu(x),
-        Activation::GeluTanh => gelu_approximate(x),
     }
 }

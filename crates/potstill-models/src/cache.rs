@@ -1,9 +1,10 @@
 //! Keys and values of the tokens that a model has already read.
 
+mod layer;
+
 use burn::prelude::*;
 
-/// Columns that a fresh cache has room for beyond its first input.
-const HEADROOM: usize = 64;
+pub(crate) use layer::LayerCache;
 
 /// The key-value cache of a batch of sequences that are continued together.
 ///
@@ -15,13 +16,15 @@ const HEADROOM: usize = 64;
 /// let hidden = model.forward_cached(prompts /* [batch, longest] */, &mut cache); // [batch, d_model]
 /// let hidden = model.forward_cached(next    /* [batch, 1] */,       &mut cache); // [batch, d_model]
 /// cache.retain_rows(&[0, 2]);                                                    // row 1 has finished
-/// let hidden = model.forward_cached(next    /* [2, 1] */,           &mut cache); // [2, d_model]
+/// cache.extend_rows(other);                                                      // others join
+/// let hidden = model.forward_cached(next    /* [batch, 1] */,       &mut cache); // [batch, d_model]
 /// ```
 ///
 /// `forward_cached` returns the hidden state of the *last* column after the final norm: what
 /// [`CausalLm::head`](potstill_core::CausalLm::head) reads.
 ///
-/// Memory grows with what was read, doubling up to `capacity` columns.
+/// Memory grows with what was read, doubling up to `capacity` columns; new keys and values are
+/// written in place.
 #[derive(Clone, Debug)]
 pub struct KvCache {
     padding: Vec<usize>,
@@ -77,22 +80,56 @@ impl KvCache {
 
     /// Keeps the rows with these indices, in this order.
     ///
+    /// Columns that are padding in all of them are dropped, so that [`len`](Self::len) may shrink.
+    ///
     /// # Panics
     ///
     /// Panics if `rows` is empty or names a row that does not exist.
     pub fn retain_rows(&mut self, rows: &[usize]) {
         assert!(!rows.is_empty(), "a cache needs at least one row");
-        if rows.iter().copied().eq(0..self.batch()) {
+        let padding: Vec<usize> = rows.iter().map(|&row| self.padding[row]).collect();
+        let common = padding.iter().copied().min().unwrap_or(0).min(self.len);
+        if common == 0 && rows.iter().copied().eq(0..self.batch()) {
             return;
         }
-        self.padding = rows.iter().map(|&row| self.padding[row]).collect();
-        let indices: Vec<i32> = rows
-            .iter()
-            .map(|&row| i32::try_from(row).expect("a batch has less than 2^31 rows"))
+        self.padding = padding
+            .into_iter()
+            .map(|padding| padding - common)
             .collect();
+        self.len -= common;
         for layer in &mut self.layers {
-            layer.select(&indices);
+            layer.retain(rows, common);
         }
+    }
+
+    /// Adds the rows of `other` behind those of this cache, so that all are continued together.
+    ///
+    /// The shorter of the two gets padding on the left, so that both end at the same column. What a
+    /// row has read does not change.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `other` was filled by another model, or has more columns than this cache may hold.
+    pub fn extend_rows(&mut self, mut other: Self) {
+        let len = self.len.max(other.len);
+        assert!(
+            len <= self.capacity,
+            "{len} columns do not fit a cache of {}",
+            self.capacity
+        );
+        let n_layers = self.layers.len().max(other.layers.len());
+        let batches = [self.batch(), other.batch()];
+        for cache in [&mut *self, &mut other] {
+            cache.begin(n_layers);
+            for padding in &mut cache.padding {
+                *padding += len - cache.len;
+            }
+        }
+        for (layer, other) in self.layers.iter_mut().zip(other.layers) {
+            layer.join(other, batches, len);
+        }
+        self.padding.extend(other.padding);
+        self.len = len;
     }
 
     /// Left padding of each row.
@@ -129,15 +166,7 @@ impl KvCache {
             self.len,
             self.capacity
         );
-        if self.layers.is_empty() {
-            let layer = LayerCache {
-                filled: 0,
-                capacity: self.capacity,
-                stored: None,
-            };
-            self.layers = vec![layer; n_layers];
-        }
-        assert_eq!(self.layers.len(), n_layers, "a cache belongs to one model");
+        self.begin(n_layers);
         &mut self.layers
     }
 
@@ -145,69 +174,11 @@ impl KvCache {
     pub(crate) fn advance(&mut self, new: usize) {
         self.len += new;
     }
-}
 
-/// Keys and values of one layer.
-#[derive(Clone, Debug)]
-pub(crate) struct LayerCache {
-    filled: usize,
-    capacity: usize,
-    /// Keys and values, `[batch, n_kv_heads, room, head_dim]`.
-    stored: Option<(Tensor<4>, Tensor<4>)>,
-}
-
-impl LayerCache {
-    /// Appends new keys and values and returns all there are.
-    ///
-    /// # Shapes
-    ///
-    /// - `key`, `value`: `[batch, n_kv_heads, new, head_dim]`
-    /// - outputs: `[batch, n_kv_heads, columns, head_dim]`
-    pub(crate) fn append(&mut self, key: Tensor<4>, value: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let [batch, heads, new, head_dim] = key.dims();
-        let end = self.filled + new;
-        let (keys, values) = self.stored.take().unwrap_or_else(|| {
-            let shape = [batch, heads, self.capacity.min(end + HEADROOM), head_dim];
-            let empty = || Tensor::zeros(shape, (&key.device(), key.dtype()));
-            (empty(), empty())
-        });
-        let [rows, _, room, _] = keys.dims();
-        assert_eq!(rows, batch, "the input has as many rows as the cache");
-        let missing = (end > room).then(|| self.capacity.min(end.max(2 * room)) - room);
-        let grown = |stored: Tensor<4>| match missing {
-            Some(columns) => {
-                let shape = [batch, heads, columns, head_dim];
-                let empty = Tensor::zeros(shape, (&stored.device(), stored.dtype()));
-                Tensor::cat(vec![stored, empty], 2)
-            }
-            None => stored,
-        };
-        let begin = self.filled;
-        let written = |stored: Tensor<4>, new: Tensor<4>| {
-            stored.slice_assign(s![.., .., begin..end, ..], new)
-        };
-        let (keys, values) = (
-            written(grown(keys), key.clone()),
-            written(grown(values), value.clone()),
-        );
-        let all = if begin == 0 {
-            (key, value)
-        } else {
-            (
-                keys.clone().narrow(2, 0, end),
-                values.clone().narrow(2, 0, end),
-            )
-        };
-        self.filled = end;
-        self.stored = Some((keys, values));
-        all
-    }
-
-    fn select(&mut self, rows: &[i32]) {
-        self.stored = self.stored.take().map(|(keys, values)| {
-            let data = TensorData::new(rows.to_vec(), [rows.len()]);
-            let indices = Tensor::<1, Int>::from_data(data, &keys.device());
-            (keys.select(0, indices.clone()), values.select(0, indices))
-        });
+    fn begin(&mut self, n_layers: usize) {
+        if self.layers.is_empty() {
+            self.layers = vec![LayerCache::new(self.capacity); n_layers];
+        }
+        assert_eq!(self.layers.len(), n_layers, "a cache belongs to one model");
     }
 }

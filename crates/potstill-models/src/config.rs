@@ -1,5 +1,6 @@
 //! What a model is: architecture, sizes and options, as `config.json` states them.
 
+use potstill_kernels::Activation;
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -95,18 +96,6 @@ impl Architecture {
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3
         )
     }
-}
-
-/// The nonlinearity of an MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Activation {
-    /// `x · sigmoid(x)`.
-    Silu,
-    /// `x · Φ(x)`.
-    Gelu,
-    /// GELU by its tanh approximation.
-    GeluTanh,
 }
 
 /// Everything that determines a model but its weights.

@@ -2,13 +2,14 @@
 
 use burn::prelude::*;
 use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
+use potstill_kernels::{AttentionMask, activate};
 
-use crate::blocks::activate;
 use crate::blocks::embedding::Embedding;
 use crate::blocks::layer_norm::LayerNorm;
 use crate::blocks::linear::Linear;
-use crate::blocks::mask::Mask;
+use crate::blocks::mask::mask_of_batch;
 use crate::blocks::self_attention::{Heads, Plan};
+use crate::blocks::widened;
 use crate::cache::{KvCache, LayerCache};
 use crate::{Activation, ModelConfig, taps};
 
@@ -88,11 +89,11 @@ impl Gpt2 {
     }
 
     pub(crate) fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
-        let mask = Mask::of_batch(batch, true, None, 1);
+        let mask = mask_of_batch(batch, true, None);
         self.run(
             batch.tokens.clone(),
             batch.positions.clone(),
-            Some(mask),
+            mask,
             taps,
             None,
         )
@@ -101,7 +102,7 @@ impl Gpt2 {
     pub(crate) fn forward_cached(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<3> {
         let [_, new] = tokens.dims();
         let device = tokens.device();
-        let mask = Mask::of_cache(cache.padding(), cache.len(), new, None, 1, &device);
+        let mask = AttentionMask::of_cache(cache.padding(), cache.len() + new, new, None);
         let positions = cache.positions(new, &device);
         let layers = cache.layers(self.config.n_layers, new);
         let encoded = self.run(tokens, positions, mask, &Taps::default(), Some(layers));
@@ -113,7 +114,7 @@ impl Gpt2 {
         &self,
         tokens: Tensor<2, Int>,
         positions: Tensor<2, Int>,
-        mask: Option<Mask>,
+        mask: AttentionMask,
         taps: &Taps,
         mut cache: Option<&mut [LayerCache]>,
     ) -> Encoded {
@@ -122,7 +123,12 @@ impl Gpt2 {
             mask,
             rotation: None,
         };
-        let mut x = decoder.wte.forward(tokens) + decoder.wpe.forward(positions);
+        let (tokens, positions) = (decoder.wte.forward(tokens), decoder.wpe.forward(positions));
+        let mut x = if cache.is_some() {
+            widened(tokens) + widened(positions)
+        } else {
+            tokens + positions
+        };
         let mut tapped = Tapped::default();
         for (i, block) in decoder.h.iter().enumerate() {
             taps::keep_hidden(&mut tapped, taps, i, &x);

@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 use potstill_core::{CausalLm, Encoded, LmHead, Taps, TokenBatch};
+use potstill_kernels::linear;
 
 use crate::{Architecture, Gpt2, KvCache, Llama, ModelConfig, weights};
 
@@ -73,6 +74,8 @@ impl LanguageModel {
     /// Reads `tokens` behind what `cache` holds and returns the hidden state of the last column,
     /// final norm applied: what [`head`](CausalLm::head) reads.
     ///
+    /// Activations, keys and values are in f32 whatever the dtype of the weights.
+    ///
     /// # Shapes
     ///
     /// - `tokens`: `[batch, new]`
@@ -102,6 +105,23 @@ impl LanguageModel {
             Self::Gpt2(model) => model.forward_cached(tokens, cache),
         };
         hidden.narrow(1, new - 1, 1).squeeze_dim(1)
+    }
+
+    /// Reads `tokens` behind what `cache` holds and returns the logits of what follows, in f32.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`: `[batch, new]`
+    /// - output: `[batch, vocab]`
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`forward_cached`](Self::forward_cached) does.
+    #[must_use]
+    pub fn next_logits(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<2> {
+        let hidden = self.forward_cached(tokens, cache);
+        let head = self.head();
+        head.logits_of_products(linear(hidden, head.weight.clone().transpose(), None))
     }
 }
 

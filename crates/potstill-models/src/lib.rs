@@ -8,7 +8,7 @@
 //!   that `transformers` loads.
 //! - [`derive_student`] makes a student from its teacher and says which layers correspond.
 //! - A [`LanguageModel`] continues prompts through [`Generate`](potstill_core::Generate); [`KvCache`]
-//!   lets it read each token once.
+//!   lets it read each token once, and a [`Sampler`] chooses the next one.
 //!
 //! Norms, softmax and rotations are computed in f32 whatever the dtype of the weights; a student is
 //! f32 unless asked otherwise.
@@ -55,12 +55,14 @@ mod weights;
 pub use bert::BertEncoder;
 pub use cache::KvCache;
 pub use checkpoint::Checkpoint;
-pub use config::{Activation, Architecture, ModelConfig, Rope, RopeScaling};
+pub use config::{Architecture, ModelConfig, Rope, RopeScaling};
 pub use derive::{DerivedStudent, LayerChoice, LayerMap, StudentSpec, derive_student};
 pub use error::Error;
 pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize};
 pub use gpt2::Gpt2;
 pub use language_model::LanguageModel;
 pub use llama::Llama;
+pub use potstill_kernels::Activation;
 pub use safetensors::WeightDtype;
+pub use sample::{Choice, Sampler};
 pub use save::{Companions, SaveOptions, save_encoder, save_pretrained, save_pretrained_with};

@@ -2,14 +2,16 @@
 
 use burn::prelude::*;
 use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
+use potstill_kernels::AttentionMask;
 
 use crate::blocks::embedding::Embedding;
 use crate::blocks::gated_mlp::GatedMlp;
 use crate::blocks::linear::Linear;
-use crate::blocks::mask::Mask;
+use crate::blocks::mask::mask_of_batch;
 use crate::blocks::rms_norm::RmsNorm;
 use crate::blocks::rotary::Rotation;
 use crate::blocks::self_attention::{Heads, Plan};
+use crate::blocks::widened;
 use crate::cache::{KvCache, LayerCache};
 use crate::{ModelConfig, taps};
 
@@ -89,12 +91,11 @@ impl Llama {
 
     pub(crate) fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
         let config = &self.config;
-        let groups = Heads::of(config).groups();
-        let mask = Mask::of_batch(batch, true, config.effective_window(), groups);
+        let mask = mask_of_batch(batch, true, config.effective_window());
         self.run(
             batch.tokens.clone(),
             batch.positions.clone(),
-            Some(mask),
+            mask,
             taps,
             None,
         )
@@ -104,13 +105,11 @@ impl Llama {
         let [_, new] = tokens.dims();
         let device = tokens.device();
         let config = &self.config;
-        let mask = Mask::of_cache(
+        let mask = AttentionMask::of_cache(
             cache.padding(),
-            cache.len(),
+            cache.len() + new,
             new,
             config.effective_window(),
-            Heads::of(config).groups(),
-            &device,
         );
         let positions = cache.positions(new, &device);
         let layers = cache.layers(config.n_layers, new);
@@ -123,14 +122,17 @@ impl Llama {
         &self,
         tokens: Tensor<2, Int>,
         positions: Tensor<2, Int>,
-        mask: Option<Mask>,
+        mask: AttentionMask,
         taps: &Taps,
         mut cache: Option<&mut [LayerCache]>,
     ) -> Encoded {
         let mut x = self.model.embed_tokens.forward(tokens);
+        if cache.is_some() {
+            x = widened(x);
+        }
         let rotation = self.config.rope.as_ref().map(|rope| {
             let frequencies = rope.frequencies(self.config.head_dim);
-            Rotation::new(positions, &frequencies).cast(x.dtype())
+            Rotation::new(positions, &frequencies)
         });
         let plan = Plan { mask, rotation };
         let mut tapped = Tapped::default();

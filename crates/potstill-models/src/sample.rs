@@ -11,28 +11,45 @@
 //! ```
 //!
 //! Logits that are not finite are never chosen, the likeliest token is always kept, and of two
-//! equally likely tokens the one with the smaller id comes first. Arithmetic is f64.
+//! equally likely tokens the one with the smaller id comes first. Filters compute in f64; sums over the
+//! whole vocabulary, for log-probabilities and where nothing is filtered, add f32 exponentials.
 
 mod filter;
+mod softmax;
 mod stream;
 
 use potstill_core::Sampling;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use softmax::Likeliest;
 pub(crate) use stream::Streams;
+
+/// Temperature below which the differences of logits are divided in f64.
+const LEAST_TEMPERATURE: f64 = 1e-3;
 
 /// A chosen token.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Choice {
-    pub(crate) token: u32,
-    /// Under the logits as they came: temperature 1, no filter.
-    pub(crate) log_prob: f32,
+pub struct Choice {
+    /// The token.
+    pub token: u32,
+    /// Its log-probability under the logits as they came: temperature 1, no filter.
+    pub log_prob: f32,
 }
 
-/// Chooses the tokens of one sequence.
+/// Chooses the tokens of one sequence, for decoding loops other than
+/// [`Generate`](potstill_core::Generate)'s.
+///
+/// ```
+/// use potstill_core::Sampling;
+/// use potstill_models::Sampler;
+///
+/// let mut sampler = Sampler::seeded(Sampling::greedy(), &[3, 1], 17, 0);
+/// let choice = sampler.choose(&[0.0, 0.5, f32::NEG_INFINITY]).expect("some logits are finite");
+/// assert_eq!(choice.token, 1);
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Sampler {
+pub struct Sampler {
     sampling: Sampling,
     random: ChaCha8Rng,
     /// Prompt and choices, each once; empty where nothing is penalized.
@@ -40,6 +57,14 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
+    /// A sampler that continues `prompt` with the random numbers that `Generate` takes for the
+    /// occurrence number `repetition`, from 0, of this prompt in a call with `seed`. They depend on
+    /// nothing else.
+    #[must_use]
+    pub fn seeded(sampling: Sampling, prompt: &[u32], seed: u64, repetition: u64) -> Self {
+        Self::new(sampling, prompt, stream::stream(seed, prompt, repetition))
+    }
+
     /// A sampler that continues `prompt` with the random numbers of `random`.
     pub(crate) fn new(sampling: Sampling, prompt: &[u32], random: ChaCha8Rng) -> Self {
         let mut seen = Vec::new();
@@ -55,35 +80,46 @@ impl Sampler {
         }
     }
 
-    /// The next token; `None` if no logit is finite.
-    pub(crate) fn choose(&mut self, logits: &[f32]) -> Option<Choice> {
-        let raw = |token: u32| f64::from(logits[token as usize]);
-        let candidates = self.candidates(logits);
+    /// The next token, given the logits of the whole vocabulary; `None` if none is finite.
+    pub fn choose(&mut self, logits: &[f32]) -> Option<Choice> {
+        let likeliest = Likeliest::of(logits)?;
+        let penalized = self.sampling.repetition_penalty != 1.0;
         let token = if self.sampling.temperature == 0.0 {
-            filter::likeliest(&candidates)?
-        } else {
-            let kept = filter::keep(candidates, &self.sampling);
+            if penalized {
+                filter::likeliest(&self.candidates(logits))?
+            } else {
+                likeliest.token
+            }
+        } else if penalized || self.filters() {
+            let kept = filter::keep(self.candidates(logits), &self.sampling);
             self.draw(&kept)?
+        } else {
+            #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
+            let temperature = self.sampling.temperature as f32;
+            let share = self.random.random();
+            softmax::draw(logits, likeliest.logit, temperature, share)?
         };
-        if self.sampling.repetition_penalty != 1.0
-            && let Err(place) = self.seen.binary_search(&token)
-        {
+        if penalized && let Err(place) = self.seen.binary_search(&token) {
             self.seen.insert(place, token);
         }
-        let finite = || {
-            logits
-                .iter()
-                .filter(|logit| logit.is_finite())
-                .map(|&logit| f64::from(logit))
-        };
-        let largest = finite().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = finite().map(|logit| (logit - largest).exp()).sum();
         #[expect(
             clippy::cast_possible_truncation,
             reason = "log-probabilities are f32 everywhere"
         )]
-        let log_prob = (raw(token) - largest - total.ln()) as f32;
+        let log_prob = (f64::from(logits[token as usize]) - likeliest.normalizer) as f32;
         Some(Choice { token, log_prob })
+    }
+
+    /// Whether some tokens are left out, or need more care than f32 takes.
+    fn filters(&self) -> bool {
+        let Sampling {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            ..
+        } = self.sampling;
+        top_k.is_some() || top_p.is_some() || min_p.is_some() || temperature < LEAST_TEMPERATURE
     }
 
     /// Finite logits, penalized, as `(token, logit)` by token.

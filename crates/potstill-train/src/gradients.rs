@@ -3,7 +3,6 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use burn::tensor::{DType, FloatDType};
 
 /// `Σ g²` over all gradients, in f32 (f64 for f64 gradients), `[1]`; `None` without gradients.
 pub(crate) fn squared_norm<M: Module>(
@@ -55,11 +54,7 @@ impl ModuleVisitor for SquaredNorm<'_> {
         let Some(gradient) = self.gradients.get::<D>(parameter.id) else {
             return;
         };
-        let gradient = match gradient.dtype() {
-            DType::F32 | DType::F64 => gradient,
-            _ => gradient.cast(FloatDType::F32),
-        };
-        let squares = gradient.square().sum();
+        let squares = potstill_kernels::squared_norm(gradient);
         self.total = Some(match self.total.take() {
             Some(total) => {
                 let squares = squares.to_device(&total.device()).cast(total.dtype());

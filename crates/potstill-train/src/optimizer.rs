@@ -9,11 +9,15 @@
 //! and the defaults are PyTorch's, except that norms and biases do not decay.
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
-use burn::optim::{self, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+
+mod adamw;
+
+use adamw::AdamW;
 
 /// Settings of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,17 +63,21 @@ impl Default for AdamWConfig {
 impl AdamWConfig {
     /// An optimizer for the parameters of `module`.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "burn's settings are f32")]
     pub fn init<M: Module>(&self, module: &M) -> ModuleOptimizer {
-        let config = optim::AdamWConfig::new()
-            .with_beta_1(self.beta_1 as f32)
-            .with_beta_2(self.beta_2 as f32)
-            .with_epsilon(self.epsilon as f32);
-        let decaying = config.clone().with_weight_decay(self.weight_decay as f32);
+        let decaying = AdamW {
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+        };
+        let others = AdamW {
+            weight_decay: 0.0,
+            ..decaying
+        };
         // The last group that matches wins.
-        config.with_weight_decay(0.0).init().with_group(
+        ModuleOptimizer::from(others).with_group(
             ParamGroup::from_paths(self.decayed_paths(module)),
-            decaying.build(),
+            decaying,
             None,
         )
     }

@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use burn::prelude::*;
 
+use crate::python::Python;
+
 /// A backend that the facade offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Backend {
@@ -54,9 +56,12 @@ impl Backend {
                     .into(),
             ),
             Self::Tch if env::var_os("LIBTORCH").is_some() => None,
-            Self::Tch => match python_torch() {
-                Some((version, _)) if version.starts_with("2.9.") => None,
-                Some((version, _)) => Some(format!("python3 has torch {version}, 2.9 is needed")),
+            Self::Tch => match Python::of_path().torch() {
+                Some(torch) if torch.fits_burn() => None,
+                Some(torch) => Some(format!(
+                    "python3 has torch {}, 2.9 is needed",
+                    torch.version
+                )),
                 None => {
                     Some("no libtorch 2.9; `python3 -m pip install torch==2.9.0` brings one".into())
                 }
@@ -69,12 +74,9 @@ impl Backend {
         let mut command = Command::new("cargo");
         if self == Self::Tch
             && env::var_os("LIBTORCH").is_none()
-            && let Some((_, folder)) = python_torch()
+            && let Some(torch) = Python::of_path().torch()
         {
-            let inherited = env::var("LD_LIBRARY_PATH").unwrap_or_default();
-            command
-                .env("LIBTORCH_USE_PYTORCH", "1")
-                .env("LD_LIBRARY_PATH", format!("{folder}:{inherited}"));
+            command.envs(torch.environment());
         }
         command
     }
@@ -92,17 +94,4 @@ fn has_vulkan() -> bool {
             .into_iter()
             .filter_map(|folder| fs::read_dir(folder).ok())
             .any(|mut entries| entries.next().is_some())
-}
-
-/// Version and library folder of the torch that python3 has.
-fn python_torch() -> Option<(String, String)> {
-    let script = "import os, torch; print(torch.__version__); \
-                  print(os.path.join(os.path.dirname(torch.__file__), 'lib'))";
-    let output = Command::new("python3").args(["-c", script]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (version, folder) = text.trim().split_once('\n')?;
-    output
-        .status
-        .success()
-        .then(|| (version.to_owned(), folder.to_owned()))
 }

@@ -2,38 +2,35 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::{RmsNormBackend, portable};
-use crate::bodies::portable_bodies;
-use crate::flex::{Values, sum_of, tensor, vectorized};
+use crate::flex::{Values, ValuesMut, filled, is_fused, sum_of, sum_of_rows, tensor, vectorized};
 
-/// Rows whose part of the weight's gradient is summed by one task. Fixed, so that the order of
-/// additions does not depend on the number of threads.
-const BLOCK: usize = 64;
+/// Rows of one task. Fixed, so that the order in which the weight's gradient is summed does not
+/// depend on the number of threads.
+const BLOCK: usize = 32;
 
 impl RmsNormBackend for Flex {
     fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f64) -> FlexTensor {
-        if portable_bodies() || x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+        if !is_fused([&x, &weight]) {
             return portable::forward::<Self>(x, weight, epsilon);
         }
         let shape = x.shape();
         let width = shape[1];
         let (x, weight) = (Values::of(x), Values::of(weight));
-        let mut y = vec![0.0; x.as_slice().len()];
-        y.par_chunks_mut((BLOCK * width).max(1))
-            .zip(x.as_slice().par_chunks((BLOCK * width).max(1)))
-            .for_each(|(y, x)| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                            normalize(y, x, weight.as_slice(), epsilon as f32);
-                        }
-                    },
-                );
-            });
+        let (x, weight) = (x.as_slice(), weight.as_slice());
+        let y = filled(x.len(), BLOCK * width, |start, y| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = x[start..].chunks_exact(width);
+                    for (y, x) in y.chunks_exact_mut(width).zip(rows) {
+                        normalize(y, x, weight, epsilon as f32);
+                    }
+                },
+            );
+        });
         tensor(y, shape)
     }
 
@@ -42,49 +39,35 @@ impl RmsNormBackend for Flex {
         weight: FlexTensor,
         gradient: FlexTensor,
         epsilon: f64,
-    ) -> (FlexTensor, FlexTensor) {
-        let dtypes = [x.dtype(), weight.dtype(), gradient.dtype()];
-        if portable_bodies() || dtypes != [DType::F32; 3] {
-            return portable::backward::<Self>(x, weight, gradient, epsilon);
+        want_weight: bool,
+    ) -> (FlexTensor, Option<FlexTensor>) {
+        if !is_fused([&x, &weight, &gradient]) {
+            return portable::backward::<Self>(x, weight, gradient, epsilon, want_weight);
         }
-        let shape = x.shape();
-        let width = shape[1];
+        let width = weight.shape()[0];
         let block = (BLOCK * width).max(1);
-        let (x, weight, gradient) = (Values::of(x), Values::of(weight), Values::of(gradient));
-        let mut x_gradient = vec![0.0; x.as_slice().len()];
-        let mut partial = vec![0.0; x.as_slice().len().div_ceil(block) * width];
-        x_gradient
+        let (x, weight, mut gradient) =
+            (Values::of(x), Values::of(weight), ValuesMut::of(gradient));
+        let (x, weight) = (x.as_slice(), weight.as_slice());
+        let mut partial = vec![0.0; x.len().div_ceil(block) * width];
+        gradient
+            .as_mut_slice()
             .par_chunks_mut(block)
-            .zip(x.as_slice().par_chunks(block))
-            .zip(gradient.as_slice().par_chunks(block))
+            .zip(x.par_chunks(block))
             .zip(partial.par_chunks_mut(width.max(1)))
-            .for_each(|(((x_gradient, x), gradient), weight_gradient)| {
+            .for_each(|((gradient, x), weight_gradient)| {
                 vectorized(
                     #[inline(always)]
                     || {
-                        let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width));
-                        for (x_gradient, (x, gradient)) in
-                            x_gradient.chunks_exact_mut(width).zip(rows)
-                        {
-                            differentiate(
-                                x_gradient,
-                                weight_gradient,
-                                x,
-                                weight.as_slice(),
-                                gradient,
-                                epsilon as f32,
-                            );
+                        let rows = gradient.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                        for (gradient, x) in rows {
+                            differentiate(gradient, weight_gradient, x, weight, epsilon as f32);
                         }
                     },
                 );
             });
-        let mut weight_gradient = vec![0.0; width];
-        for partial in partial.chunks_exact(width.max(1)) {
-            for (sum, value) in weight_gradient.iter_mut().zip(partial) {
-                *sum += value;
-            }
-        }
-        (tensor(x_gradient, shape), tensor(weight_gradient, [width]))
+        let weight_gradient = want_weight.then(|| tensor(sum_of_rows(&partial, width), [width]));
+        (gradient.into_tensor(), weight_gradient)
     }
 }
 
@@ -107,31 +90,29 @@ fn normalize(y: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
     }
 }
 
+/// Turns the gradient of the output into that of `x` and adds to the weight's.
 #[inline(always)]
 fn differentiate(
-    x_gradient: &mut [f32],
+    gradient: &mut [f32],
     weight_gradient: &mut [f32],
     x: &[f32],
     weight: &[f32],
-    gradient: &[f32],
     epsilon: f32,
 ) {
     let inverse = inverse_rms(x, epsilon);
-    // The gradient's weighted values wait in the place of the result.
-    for ((out, g), w) in x_gradient.iter_mut().zip(gradient).zip(weight) {
-        *out = g * w;
+    let rows = gradient.iter_mut().zip(weight_gradient).zip(x).zip(weight);
+    for (((gradient, sum), x), weight) in rows {
+        *sum += *gradient * x * inverse;
+        *gradient *= weight;
     }
     let mean = sum_of(
-        x_gradient,
+        gradient,
         x,
         #[inline(always)]
         |a, b| a * b,
     ) / x.len() as f32;
     let along = inverse * inverse * mean;
-    for (out, x) in x_gradient.iter_mut().zip(x) {
-        *out = inverse * (*out - x * along);
-    }
-    for ((sum, g), x) in weight_gradient.iter_mut().zip(gradient).zip(x) {
-        *sum += g * x * inverse;
+    for (gradient, x) in gradient.iter_mut().zip(x) {
+        *gradient = inverse * (*gradient - x * along);
     }
 }

@@ -2,7 +2,8 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{DType, FloatDType};
+
+use crate::portable::{cast, widened};
 
 pub(super) fn forward<B: Backend>(
     x: FloatTensor<B>,
@@ -22,7 +23,8 @@ pub(super) fn backward<B: Backend>(
     weight: FloatTensor<B>,
     gradient: FloatTensor<B>,
     epsilon: f64,
-) -> (FloatTensor<B>, FloatTensor<B>) {
+    want_weight: bool,
+) -> (FloatTensor<B>, Option<FloatTensor<B>>) {
     let (dtype, weight_dtype) = (x.dtype(), weight.dtype());
     let width = weight.shape()[0];
     let x = widened::<B>(x);
@@ -30,18 +32,15 @@ pub(super) fn backward<B: Backend>(
     let weight = B::float_reshape(widened::<B>(weight), [1, width].into());
     let inverse = inverse_rms::<B>(&x, epsilon);
     let normalized = B::float_mul(x, inverse.clone());
-    let weight_gradient = B::float_sum_dim(B::float_mul(gradient.clone(), normalized.clone()), 0);
+    let weight_gradient = want_weight.then(|| {
+        let sum = B::float_sum_dim(B::float_mul(gradient.clone(), normalized.clone()), 0);
+        cast::<B>(B::float_reshape(sum, [width].into()), weight_dtype)
+    });
     let weighted = B::float_mul(gradient, weight);
     let mean = B::float_mean_dim(B::float_mul(weighted.clone(), normalized.clone()), 1);
     let along = B::float_mul(normalized, mean);
     let x_gradient = B::float_mul(B::float_sub(weighted, along), inverse);
-    (
-        cast::<B>(x_gradient, dtype),
-        cast::<B>(
-            B::float_reshape(weight_gradient, [width].into()),
-            weight_dtype,
-        ),
-    )
+    (cast::<B>(x_gradient, dtype), weight_gradient)
 }
 
 /// `[rows, 1]`.
@@ -51,21 +50,4 @@ fn inverse_rms<B: Backend>(x: &FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
         mean_square,
         epsilon.into(),
     )))
-}
-
-/// In f32, or f64 if that is what it is.
-fn widened<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    if x.dtype() == DType::F64 {
-        x
-    } else {
-        B::float_cast(x, FloatDType::F32)
-    }
-}
-
-fn cast<B: Backend>(x: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
-    if x.dtype() == dtype {
-        x
-    } else {
-        B::float_cast(x, dtype.into())
-    }
 }

@@ -7,10 +7,10 @@
 //! ```
 
 use burn::prelude::*;
+use potstill_kernels::log_space::at_least_f32;
 
 use super::assert_same_shape;
 use super::hidden::normalized;
-use crate::log_space::at_least_f32;
 
 /// The logarithm of this stands in for that of 0: below it an f32 probability is not normal.
 const LEAST_PROBABILITY: f64 = 1e-37;

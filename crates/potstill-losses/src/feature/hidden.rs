@@ -7,9 +7,9 @@
 //! ```
 
 use burn::prelude::*;
+use potstill_kernels::log_space::{at_least_f32, row_sum};
 
 use super::assert_same_shape;
-use crate::log_space::{at_least_f32, row_sum};
 
 /// Norms below this count as this.
 const EPSILON: f64 = 1e-8;

@@ -12,8 +12,7 @@ use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::activation::softplus;
-
-use crate::log_space::at_least_f32;
+use potstill_kernels::log_space::at_least_f32;
 
 /// Least variance.
 const EPSILON: f64 = 1e-5;

@@ -10,8 +10,7 @@
 //! Neural Network Representations Revisited*, arXiv:1905.00414.
 
 use burn::prelude::*;
-
-use crate::log_space::at_least_f32;
+use potstill_kernels::log_space::at_least_f32;
 
 /// `1 − CKA`, between 0 and 1.
 ///

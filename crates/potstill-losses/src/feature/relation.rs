@@ -12,8 +12,7 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
-
-use crate::log_space::at_least_f32;
+use potstill_kernels::log_space::at_least_f32;
 
 /// Mean KL divergence between the self-relations of two sequences of vectors.
 ///

@@ -10,9 +10,9 @@
 //! arXiv:1904.05068, who weigh distances 25 and angles 50.
 
 use burn::prelude::*;
+use potstill_kernels::log_space::at_least_f32;
 
 use super::hidden::normalized;
-use crate::log_space::at_least_f32;
 
 /// Difference of normalized pairwise distances; O(n² d) memory.
 ///

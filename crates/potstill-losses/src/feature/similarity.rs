@@ -7,9 +7,9 @@
 //! Tung and Mori, *Similarity-Preserving Knowledge Distillation*, arXiv:1907.09682.
 
 use burn::prelude::*;
+use potstill_kernels::log_space::at_least_f32;
 
 use super::hidden::normalized;
-use crate::log_space::at_least_f32;
 
 /// Squared difference of the similarity matrices, over n².
 ///

@@ -2,6 +2,7 @@
 
 use burn::module::Param;
 use burn::prelude::*;
+use potstill_kernels::embedding;
 
 use super::deferred;
 
@@ -26,7 +27,7 @@ impl Embedding {
     /// - output: `[batch, seq, d_model]`
     #[must_use]
     pub(crate) fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        burn::tensor::module::embedding(self.weight.val(), ids)
+        embedding(self.weight.val(), ids)
     }
 
     /// The table itself, `[rows, d_model]`.

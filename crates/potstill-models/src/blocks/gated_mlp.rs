@@ -1,10 +1,10 @@
 //! The gated MLP of the Llama family.
 
 use burn::prelude::*;
+use potstill_kernels::{Activation, gated};
 
-use super::activate;
 use super::linear::Linear;
-use crate::{Activation, ModelConfig};
+use crate::ModelConfig;
 
 /// SwiGLU (Shazeer, arXiv:2002.05202).
 ///
@@ -35,7 +35,8 @@ impl GatedMlp {
     /// - `x`, output: `[batch, seq, d_model]`
     #[must_use]
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = activate(Activation::Silu, self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone());
+        let up = self.up_proj.forward(x);
+        self.down_proj.forward(gated(Activation::Silu, gate, up))
     }
 }

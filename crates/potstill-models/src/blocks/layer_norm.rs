@@ -2,8 +2,9 @@
 
 use burn::module::Param;
 use burn::prelude::*;
+use potstill_kernels::layer_norm;
 
-use super::{cast_to, deferred, widened};
+use super::{cast_to, deferred};
 
 /// LayerNorm (Ba et al., arXiv:1607.06450).
 ///
@@ -33,13 +34,8 @@ impl LayerNorm {
     /// - `x`, output: `[..., width]`
     #[must_use]
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let dtype = x.dtype();
-        let x = widened(x);
         let weight = cast_to(self.weight.val(), x.dtype());
         let bias = cast_to(self.bias.val(), x.dtype());
-        cast_to(
-            burn::tensor::module::layer_norm(x, weight, Some(bias), self.epsilon),
-            dtype,
-        )
+        layer_norm(x, weight, bias, self.epsilon)
     }
 }

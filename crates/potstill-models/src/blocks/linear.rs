@@ -3,8 +3,9 @@
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::assert_shape;
+use potstill_kernels::linear;
 
-use super::deferred;
+use super::{cast_to, deferred};
 
 /// `y = x · weight + bias`.
 ///
@@ -24,7 +25,7 @@ impl Linear {
         }
     }
 
-    /// Applies the map.
+    /// Applies the map, in the dtype of `x`.
     ///
     /// # Shapes
     ///
@@ -37,15 +38,10 @@ impl Linear {
     #[must_use]
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let weight = self.weight.val();
-        let [d_in, d_out] = weight.dims();
+        let d_in = weight.dims()[0];
         assert_shape!(x, [_, _, d_in]);
-        let [batch, seq, _] = x.dims();
-        // One product of two matrices: a batched one would run the weight once for each sequence.
-        let y = x.reshape([batch * seq, d_in]).matmul(weight);
-        let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze::<2>(),
-            None => y,
-        };
-        y.reshape([batch, seq, d_out])
+        let bias = self.bias.as_ref();
+        let bias = bias.map(|bias| cast_to(bias.val(), x.dtype()));
+        linear(x, weight, bias)
     }
 }

@@ -2,8 +2,9 @@
 
 use burn::module::Param;
 use burn::prelude::*;
+use potstill_kernels::rms_norm;
 
-use super::{cast_to, deferred, widened};
+use super::{cast_to, deferred};
 
 /// RMSNorm (Zhang and Sennrich, arXiv:1910.07467).
 ///
@@ -31,10 +32,7 @@ impl RmsNorm {
     /// - `x`, output: `[..., width]`
     #[must_use]
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let dtype = x.dtype();
-        let x = widened(x);
-        let mean_square = x.clone().square().mean_dim(D - 1);
-        let inverse = (mean_square + self.epsilon).sqrt().recip();
-        cast_to(x * inverse, dtype) * self.weight.val().unsqueeze()
+        let weight = cast_to(self.weight.val(), x.dtype());
+        rms_norm(x, weight, self.epsilon)
     }
 }

@@ -1,9 +1,9 @@
 //! What every layer's attention shares: heads, mask, rotation, cache.
 
 use burn::prelude::*;
+use potstill_kernels::AttentionMask;
 
 use super::attend::attend;
-use super::mask::Mask;
 use super::rotary::Rotation;
 use crate::ModelConfig;
 use crate::cache::LayerCache;
@@ -11,7 +11,7 @@ use crate::cache::LayerCache;
 /// What one forward pass computes once for all its layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) mask: Option<Mask>,
+    pub(crate) mask: AttentionMask,
     pub(crate) rotation: Option<Rotation>,
 }
 
@@ -30,11 +30,6 @@ impl Heads {
             n_kv_heads: config.n_kv_heads,
             head_dim: config.head_dim,
         }
-    }
-
-    /// Query heads that share a key head.
-    pub(crate) fn groups(&self) -> usize {
-        self.n_heads / self.n_kv_heads
     }
 
     /// Width of all query heads.
@@ -79,25 +74,15 @@ impl Heads {
             Some(rotation) => (rotation.apply(query), rotation.apply(key)),
             None => (query, key),
         };
-        let [batch, seq, n_heads, head_dim] = query.dims();
-        let query =
-            query
-                .swap_dims(1, 2)
-                .reshape([batch, self.n_kv_heads, self.groups() * seq, head_dim]);
-        let (key, value) = (key.swap_dims(1, 2), value.swap_dims(1, 2));
         let (key, value) = match cache {
-            Some(cache) => cache.append(key, value),
+            Some(cache) => {
+                let (keys, values) = cache.append(key.swap_dims(1, 2), value.swap_dims(1, 2));
+                (keys.swap_dims(1, 2), values.swap_dims(1, 2))
+            }
             None => (key, value),
         };
-        let keys = key.dims()[2];
-        let (context, map) = attend(query, key, value, plan.mask.as_ref(), want_map);
-        let context = context
-            .reshape([batch, n_heads, seq, head_dim])
-            .swap_dims(1, 2)
-            .reshape([batch, seq, n_heads * head_dim]);
-        (
-            context,
-            map.map(|map| map.reshape([batch, n_heads, seq, keys])),
-        )
+        let (context, map) = attend(query, key, value, &plan.mask, want_map);
+        let [batch, seq, n_heads, head_dim] = context.dims();
+        (context.reshape([batch, seq, n_heads * head_dim]), map)
     }
 }

@@ -31,17 +31,22 @@ impl<'a> Streams<'a> {
             .entry(prompt)
             .and_modify(|count| *count += 1)
             .or_insert(0);
-        let mut seed = [0; 32];
-        for (part, value) in seed.chunks_exact_mut(8).zip([
-            self.seed,
-            *repetition,
-            fingerprint(prompt, 0x243f_6a88_85a3_08d3),
-            fingerprint(prompt, 0x1319_8a2e_0370_7344),
-        ]) {
-            part.copy_from_slice(&value.to_le_bytes());
-        }
-        ChaCha8Rng::from_seed(seed)
+        stream(self.seed, prompt, *repetition)
     }
+}
+
+/// The stream of a prompt that came `repetition` times before.
+pub(super) fn stream(seed: u64, prompt: &[u32], repetition: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    for (part, value) in key.chunks_exact_mut(8).zip([
+        seed,
+        repetition,
+        fingerprint(prompt, 0x243f_6a88_85a3_08d3),
+        fingerprint(prompt, 0x1319_8a2e_0370_7344),
+    ]) {
+        part.copy_from_slice(&value.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
 }
 
 /// A hash that stays the same between versions of the standard library.

@@ -1,0 +1,52 @@
+//! One side of a measurement: does a piece of work each time it is told to.
+//!
+//! ```text
+//! stdout: {"ready": true}          after setting up
+//! stdin:  an empty line            do it once more
+//! stdout: {"seconds": 1.25, ..}
+//! stdin:  end of file              stop
+//! stdout: {"peak_rss_bytes": ..}
+//! ```
+//!
+//! Whoever drives it decides who works when, so that two programs can take turns on one machine.
+//! `cargo xtask bench` does; by hand it is `yes "" | head -3 | worker step`.
+#![allow(clippy::print_stdout, reason = "a command-line program")]
+
+mod backend;
+mod decode;
+mod kernels;
+mod parts;
+mod step;
+mod turns;
+mod usage;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "One side of a measurement, driven line by line")]
+struct Arguments {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Debug, Subcommand)]
+enum Work {
+    /// An optimizer step of white-box distillation, SmolLM2-135M to fewer layers.
+    Step(step::Arguments),
+    /// The same step taken apart: what each of its parts costs.
+    Parts(step::Arguments),
+    /// Greedy decoding with a KV cache.
+    Decode(decode::Arguments),
+    /// Fused operations beside the same composed of burn's.
+    Kernels(kernels::Arguments),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().work {
+        Work::Step(arguments) => step::run(&arguments),
+        Work::Parts(arguments) => parts::run(&arguments),
+        Work::Decode(arguments) => decode::run(&arguments),
+        Work::Kernels(arguments) => kernels::run(&arguments),
+    }
+}

@@ -1,0 +1,152 @@
+//! Few rows times a matrix that lies row after row, `[d_in, d_out]`.
+//!
+//! ```text
+//! y[r, c] = Σ_k x[r, k] · w[k, c]
+//! ```
+//!
+//! A panel of some rows and columns of the matrix is widened to f32 once and multiplied with every
+//! row of x while it is close, the next one being fetched meanwhile.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::element::Element;
+use super::{block_of, for_each_block};
+use crate::flex::prefetch;
+
+/// Rows of a panel.
+const DEPTH: usize = 16;
+
+/// Columns of a panel; sums are padded to a multiple.
+const WIDTH: usize = 64;
+
+type Panel = [[f32; WIDTH]; DEPTH];
+
+/// `x · weight`, with `x` of as many rows as `y`, and `y` of zeros.
+pub(super) fn product<W: Element>(x: &[f32], weight: &[W], y: &mut [f32], d_out: usize) {
+    let d_in = weight.len() / d_out;
+    let block = block_of(d_in, d_out, WIDTH / 2, 1);
+    for_each_block(y, d_out, block, |first, y| {
+        let columns = y[0].len();
+        let padded = columns.next_multiple_of(WIDTH);
+        let mut sums = vec![0.0; y.len() * padded];
+        Arch::new().dispatch(Strip {
+            x,
+            d_in,
+            weight: &weight[first..],
+            d_out,
+            columns,
+            sums: &mut sums,
+            padded,
+        });
+        for (y, sums) in y.iter_mut().zip(sums.chunks_exact(padded)) {
+            y.copy_from_slice(&sums[..columns]);
+        }
+    });
+}
+
+/// The first `columns` of a product.
+struct Strip<'a, W> {
+    x: &'a [f32],
+    d_in: usize,
+    weight: &'a [W],
+    d_out: usize,
+    columns: usize,
+    /// `[rows, padded]`.
+    sums: &'a mut [f32],
+    padded: usize,
+}
+
+impl<W: Element> WithSimd for Strip<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let rows = self.sums.len() / self.padded;
+        let mut panel = [[0.0; WIDTH]; DEPTH];
+        for k in (0..self.d_in).step_by(DEPTH) {
+            for column in (0..self.columns).step_by(WIDTH) {
+                let depth = self.fill(&mut panel, k, column);
+                let mut tiles = Tiles {
+                    simd,
+                    panel: &panel[..depth],
+                    x: &self.x[k..],
+                    d_in: self.d_in,
+                    sums: &mut self.sums[column..],
+                    padded: self.padded,
+                };
+                let mut row = 0;
+                // As many sums as fit the registers.
+                while row < rows {
+                    row += match rows - row {
+                        1 => tiles.add::<1, 4>(row),
+                        2 | 3 => tiles.add::<2, 4>(row),
+                        8.. if S::F32_LANES >= 16 => tiles.add::<8, 2>(row),
+                        _ => tiles.add::<4, 2>(row),
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl<W: Element> Strip<'_, W> {
+    /// Widens the panel at row `k` and `column`, and returns how many rows it has.
+    #[inline(always)]
+    fn fill(&self, panel: &mut Panel, k: usize, column: usize) -> usize {
+        let depth = DEPTH.min(self.d_in - k);
+        let width = WIDTH.min(self.columns - column);
+        for (j, row) in panel[..depth].iter_mut().enumerate() {
+            let start = (k + j) * self.d_out + column;
+            let weights = &self.weight[start..start + width];
+            for (value, weight) in row.iter_mut().zip(weights) {
+                *value = weight.widen();
+            }
+            prefetch(weights, DEPTH * self.d_out);
+        }
+        depth
+    }
+}
+
+/// The products of a panel.
+struct Tiles<'a, S> {
+    simd: S,
+    panel: &'a [[f32; WIDTH]],
+    x: &'a [f32],
+    d_in: usize,
+    sums: &'a mut [f32],
+    padded: usize,
+}
+
+impl<S: Simd> Tiles<'_, S> {
+    /// Adds the products of `R` rows of x from `row` on, `V` vectors of columns at a time; returns `R`.
+    #[inline(always)]
+    fn add<const R: usize, const V: usize>(&mut self, row: usize) -> usize {
+        let (simd, padded, depth) = (self.simd, self.padded, self.panel.len());
+        let mut x: [&[f32]; R] = [&[]; R];
+        for (r, x) in x.iter_mut().enumerate() {
+            *x = &self.x[(row + r) * self.d_in..][..depth];
+        }
+        for column in (0..WIDTH).step_by(V * S::F32_LANES) {
+            let tile = column..column + V * S::F32_LANES;
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let stored = &self.sums[(row + r) * padded..][tile.clone()];
+                sums.copy_from_slice(S::as_simd_f32s(stored).0);
+            }
+            for (k, weights) in self.panel.iter().enumerate() {
+                let weights = &S::as_simd_f32s(&weights[tile.clone()]).0[..V];
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = simd.splat_f32s(x[r][k]);
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = simd.mul_add_e_f32s(x, *weight, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                let stored = &mut self.sums[(row + r) * padded..][tile.clone()];
+                S::as_mut_simd_f32s(stored).0.copy_from_slice(sums);
+            }
+        }
+        R
+    }
+}
