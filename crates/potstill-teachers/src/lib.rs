@@ -4,6 +4,13 @@
 //! answers never carries autodiff.
 //!
 //! - [`ModelTeacher`] runs a causal language model in this process.
+//! - [`CacheBuilder`] keeps what any teacher says in a folder, [`CachedTeacher`] reads it in every
+//!   epoch after the first.
+//! - [`WeightedTeachers`] average several, [`RoutedTeachers`] ask the one that knows about a segment,
+//!   [`AlternatingTeachers`] one by lot.
+//! - [`EmaTeacher`] follows its student; [`peer_teachers`] lets students teach each other.
+//! - [`EndpointTeacher`] asks a model behind a server; an [`Endpoint`] is also a
+//!   [`ChatModel`](potstill_core::ChatModel). Its answers are kept in an [`AnswerStore`].
 //! - [`NoTeacher`] says nothing, for objectives that only read labels.
 //!
 //! ```
@@ -25,8 +32,33 @@
 //! # Ok::<(), potstill_core::TeacherError>(())
 //! ```
 
+mod cache;
+mod endpoint;
+mod ensemble;
+mod error;
 mod model_teacher;
+mod moving;
 mod no_teacher;
+mod peers;
+mod prediction;
+mod routing;
+mod segments;
+mod store;
 
+pub use cache::{CacheBuilder, CacheConfig, CacheError, CachedTeacher, Keep, TeacherIdentity};
+pub use endpoint::{
+    AnswerKey, AnswerProblem, ApiKey, Budget, BudgetReached, Capabilities, CompletionRequest,
+    Endpoint, EndpointConfig, EndpointTeacher, Limits, Mode, NextToken, Prices, Prompt, Retry,
+    Scoring, ScoringApi, ServerKind, Spending, TokenBytes,
+};
+pub use ensemble::{
+    AlternatingTeachers, AverageSpace, BoxedTeacher, EnsembleError, TeacherWeights,
+    WeightedTeachers,
+};
+pub use error::{BoxError, Error};
 pub use model_teacher::ModelTeacher;
+pub use moving::{EmaTeacher, EmaUpdater};
 pub use no_teacher::{NoTeacher, NothingToTap};
+pub use peers::peer_teachers;
+pub use routing::{Languages, RoutedTeachers};
+pub use store::{AnswerStore, StoredAnswer};

@@ -1,0 +1,175 @@
+//! An endpoint that teaches.
+
+use std::sync::Arc;
+
+use burn::prelude::*;
+use potstill_core::{
+    Prediction, Support, Tapped, Taps, Teacher, TeacherError, TeacherSignal, TokenBatch, Vocabulary,
+};
+
+use super::Endpoint;
+use super::scoring::NextToken;
+use crate::Error;
+use crate::segments::{HostBatch, Segment};
+
+/// Tokens of the trial with which a vocabulary is compared.
+const TRIAL_TOKENS: usize = 8;
+
+/// A teacher behind a server, on the likeliest tokens of each row.
+///
+/// The segments of a batch are scored as they are, whoever wrote them: a data set, or the student
+/// itself. What a server says is used only where it read exactly the tokens that were sent.
+///
+/// The prediction is [`Prediction::Sparse`] with [`Support::TopK`]: log-probabilities at temperature
+/// 1 under the teacher's whole distribution, and in the tail what all other tokens have.
+#[derive(Debug)]
+pub struct EndpointTeacher {
+    endpoint: Arc<Endpoint>,
+    vocabulary: Vocabulary,
+    top: usize,
+    max_positions: Option<usize>,
+}
+
+impl EndpointTeacher {
+    /// A teacher for students of `vocabulary`, whose predictions name the `top` likeliest tokens.
+    ///
+    /// The endpoint must know the bytes of the student's tokens. Where the server reads token ids, a
+    /// few tokens of the vocabulary are scored to see that it reads the same ones.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not score text or names fewer tokens, or its vocabulary is another one.
+    pub fn new(
+        endpoint: impl Into<Arc<Endpoint>>,
+        vocabulary: Vocabulary,
+        top: usize,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint.into();
+        let scoring = endpoint.scoring(top)?;
+        let known = endpoint.known.as_ref();
+        let known = known.ok_or_else(|| endpoint.no_token_bytes())?;
+        if known.len() > vocabulary.head_size {
+            return Err(Error::TokenBytes {
+                reason: format!(
+                    "there are bytes of {} tokens, but the student's head has {}; give the bytes of the \
+                     student's own tokenizer",
+                    known.len(),
+                    vocabulary.head_size
+                ),
+            });
+        }
+        if scoring.takes_ids {
+            let size = u32::try_from(known.len()).unwrap_or(u32::MAX);
+            let named: Vec<u32> = (0..size)
+                .filter(|&id| !known.bytes(id).is_empty())
+                .collect();
+            let step = named.len().div_ceil(TRIAL_TOKENS);
+            let trial: Vec<u32> = named.into_iter().step_by(step).collect();
+            endpoint
+                .score(&[trial], top)
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?;
+        }
+        Ok(Self {
+            max_positions: endpoint.capabilities()?.max_positions,
+            endpoint,
+            vocabulary,
+            top,
+        })
+    }
+
+    /// The endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What is scored of a segment: up to its last row that counts.
+    fn document(&self, batch: &HostBatch, segment: &Segment) -> Result<Vec<u32>, TeacherError> {
+        let length = segment
+            .positions
+            .last()
+            .map_or(0, |&last| last as usize + 1);
+        // One more position is needed for what follows the last token.
+        match self.max_positions {
+            Some(most) if length + 1 > most => Err(TeacherError::TooLong {
+                length: length + 1,
+                max_positions: most,
+            }),
+            _ => Ok(batch.tokens(segment)[..length].to_vec()),
+        }
+    }
+}
+
+impl Teacher for EndpointTeacher {
+    fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    fn max_positions(&self) -> Option<usize> {
+        self.max_positions.map(|most| most.saturating_sub(1))
+    }
+
+    fn signal(&mut self, batch: &TokenBatch, taps: &Taps) -> Result<TeacherSignal, TeacherError> {
+        if *taps != Taps::default() {
+            return Err(source(Error::Unsupported {
+                server: self.endpoint.config().base_url.clone(),
+                feature: "hidden states and attention maps".into(),
+                alternative:
+                    "use an objective that reads predictions only, or run the teacher here".into(),
+            }));
+        }
+        let device = batch.tokens.device().without_autodiff();
+        let host = HostBatch::read(batch).map_err(source)?;
+        let segments: Vec<&Segment> = host
+            .segments()
+            .iter()
+            .filter(|segment| !segment.positions.is_empty())
+            .collect();
+        let documents = segments.iter().map(|segment| self.document(&host, segment));
+        let documents: Vec<Vec<u32>> = documents.collect::<Result<_, _>>()?;
+        let mut rows = Vec::with_capacity(host.rows());
+        for (segment, scored) in segments
+            .iter()
+            .zip(self.endpoint.score(&documents, self.top))
+        {
+            let scored = scored.map_err(source)?;
+            rows.extend(
+                segment
+                    .positions
+                    .iter()
+                    .map(|&at| scored[at as usize].clone()),
+            );
+        }
+        Ok(TeacherSignal {
+            prediction: sparse(rows, &device),
+            tapped: Tapped::default(),
+        })
+    }
+}
+
+fn source(error: impl std::error::Error + Send + Sync + 'static) -> TeacherError {
+    TeacherError::Source(Box::new(error))
+}
+
+/// One rectangle: as many tokens in each row as all rows have, the others in the tail.
+fn sparse(rows: Vec<NextToken>, device: &Device) -> Prediction {
+    let n = rows.len();
+    let k = rows
+        .iter()
+        .map(|row| row.token_ids.len())
+        .min()
+        .unwrap_or(1);
+    let rows: Vec<NextToken> = rows.into_iter().map(|row| row.first(k)).collect();
+    let ids = rows.iter().flat_map(|row| &row.token_ids);
+    let ids: Vec<i32> = ids.map(|id| id.cast_signed()).collect();
+    let log_probs: Vec<f32> = rows.iter().flat_map(|row| row.log_probs.clone()).collect();
+    let tail: Vec<f32> = rows.iter().map(|row| row.tail).collect();
+    Prediction::Sparse {
+        token_ids: Tensor::from_data(TensorData::new(ids, [n, k]), device),
+        log_probs: Tensor::from_data(TensorData::new(log_probs, [n, k]), device),
+        support: Support::TopK {
+            tail: Tensor::from_data(TensorData::new(tail, [n]), device),
+        },
+    }
+}
