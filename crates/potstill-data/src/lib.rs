@@ -55,6 +55,7 @@
 //! ```
 
 mod chat_template;
+mod curate;
 mod document;
 mod encode;
 mod error;
@@ -73,6 +74,9 @@ mod tokenizer;
 mod turn_spans;
 
 pub use chat_template::ChatTemplate;
+pub use curate::{
+    NearDuplicates, NearDuplicatesOptions, RougeL, Shingles, Survivor, rouge_l, rouge_tokens,
+};
 pub use document::Document;
 pub use encode::{
     EncodeOptions, EncodeReport, EncodedRecords, Keep, LossOn, Rejection, encode_record,
