@@ -65,6 +65,7 @@ mod jsonl;
 mod loader;
 mod pack;
 mod pipeline;
+mod provenance;
 mod record;
 #[cfg(test)]
 mod sample_tokenizers;
@@ -91,6 +92,9 @@ pub use pipeline::{
     Corpus, Ending, FailureCap, GlobalStage, Manifest, Outcome, Pipeline, PipelineError,
     PipelineOptions, Price, Progress, Rejected, Stage, StageContext, StageError, StageReport,
     Tally, Verdict,
+};
+pub use provenance::{
+    Acceptance, Permission, PermissionSummary, Policy, PolicyError, Provenance, Terms, Violation,
 };
 pub use record::{Content, Record, RecordProblem};
 pub use stop_strings::StopStrings;
