@@ -54,6 +54,7 @@
 //! # }
 //! ```
 
+mod align;
 mod chat_template;
 mod curate;
 mod document;
@@ -74,6 +75,7 @@ mod text_file;
 mod tokenizer;
 mod turn_spans;
 
+pub use align::{AlignedSpan, TokenAligner, TokenAlignment};
 pub use chat_template::ChatTemplate;
 pub use curate::{
     NearDuplicates, NearDuplicatesOptions, RougeL, Shingles, Survivor, rouge_l, rouge_tokens,

@@ -1,5 +1,7 @@
 //! Text to token ids and back.
 
+mod token_bytes;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
