@@ -78,7 +78,9 @@ mod turn_spans;
 pub use align::{AlignedSpan, TokenAligner, TokenAlignment};
 pub use chat_template::ChatTemplate;
 pub use curate::{
-    NearDuplicates, NearDuplicatesOptions, RougeL, Shingles, Survivor, rouge_l, rouge_tokens,
+    Contamination, ContaminationReport, Decontaminate, LimitText, NearDuplicates,
+    NearDuplicatesOptions, OnContamination, Overlap, RougeL, Shingles, Survivor, TextLimits,
+    rouge_l, rouge_tokens,
 };
 pub use document::Document;
 pub use encode::{
