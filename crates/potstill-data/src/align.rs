@@ -13,6 +13,9 @@ use std::ops::Range;
 
 use crate::{Error, TextTokenizer};
 
+/// First byte of a token and the one behind it.
+type ByteRange = (usize, usize);
+
 /// Finds the pieces of a text that two tokenizers agree on.
 #[derive(Clone, Debug)]
 pub struct TokenAligner {
@@ -61,7 +64,8 @@ impl Ranges {
         }
     }
 
-    fn of(&self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>), Error> {
+    /// Ids and ranges.
+    fn of(&self, text: &str) -> Result<(Vec<u32>, Vec<ByteRange>), Error> {
         let encoding = self.tokenizer.encode_with_offsets(text, false)?;
         let ids = encoding.get_ids().to_vec();
         // Offsets leave out spaces at the ends of a token and do not cut characters, so the bytes are
@@ -73,7 +77,7 @@ impl Ranges {
         ))
     }
 
-    fn exact(&self, text: &str, ids: &[u32]) -> Option<Vec<(usize, usize)>> {
+    fn exact(&self, text: &str, ids: &[u32]) -> Option<Vec<ByteRange>> {
         let mut rest = text.as_bytes();
         let ranges = ids
             .iter()
@@ -139,7 +143,7 @@ impl TokenAlignment {
 }
 
 /// The smallest spans between places that are inside no token of either side.
-fn spans(student: &[(usize, usize)], teacher: &[(usize, usize)]) -> Vec<AlignedSpan> {
+fn spans(student: &[ByteRange], teacher: &[ByteRange]) -> Vec<AlignedSpan> {
     let cuts: Vec<usize> = cuts(student)
         .intersection(&cuts(teacher))
         .copied()
@@ -161,7 +165,7 @@ fn spans(student: &[(usize, usize)], teacher: &[(usize, usize)]) -> Vec<AlignedS
 }
 
 /// Ends of text that is covered, and every place between two tokens.
-fn cuts(tokens: &[(usize, usize)]) -> BTreeSet<usize> {
+fn cuts(tokens: &[ByteRange]) -> BTreeSet<usize> {
     let mut cuts = BTreeSet::from([0]);
     let mut covered = 0;
     for (index, &(start, end)) in tokens.iter().enumerate() {
@@ -179,7 +183,7 @@ fn cuts(tokens: &[(usize, usize)]) -> BTreeSet<usize> {
 }
 
 /// The tokens from `at` on that end at or before `end`; those without text in front are passed over.
-fn tokens_within(tokens: &[(usize, usize)], at: &mut usize, end: usize) -> Range<usize> {
+fn tokens_within(tokens: &[ByteRange], at: &mut usize, end: usize) -> Range<usize> {
     while tokens.get(*at).is_some_and(|(start, end)| start == end) {
         *at += 1;
     }

@@ -78,9 +78,10 @@ mod turn_spans;
 pub use align::{AlignedSpan, TokenAligner, TokenAlignment};
 pub use chat_template::ChatTemplate;
 pub use curate::{
-    Contamination, ContaminationReport, Decontaminate, LimitText, NearDuplicates,
-    NearDuplicatesOptions, OnContamination, Overlap, RougeL, Shingles, Survivor, TextLimits,
-    rouge_l, rouge_tokens,
+    BalanceClasses, ClusterSplit, Contamination, ContaminationReport, Decontaminate, KeepDiverse,
+    KeepLanguages, KeepScores, LimitText, MaskPersonalData, NearDuplicates, NearDuplicatesOptions,
+    OnContamination, Overlap, RougeL, Shingles, Survivor, TextLimits, Wanted, detect_language,
+    mask_personal_data, rouge_l, rouge_tokens, split_by_cluster,
 };
 pub use document::Document;
 pub use encode::{
