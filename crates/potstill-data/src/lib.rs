@@ -57,6 +57,7 @@
 mod align;
 mod chat_template;
 mod curate;
+mod dialogue;
 mod document;
 mod encode;
 mod error;
@@ -82,6 +83,13 @@ pub use curate::{
     KeepLanguages, KeepScores, LimitText, MaskPersonalData, NearDuplicates, NearDuplicatesOptions,
     OnContamination, Overlap, RougeL, Shingles, Survivor, TextLimits, Wanted, detect_language,
     mask_personal_data, rouge_l, rouge_tokens, split_by_cluster,
+};
+pub use dialogue::{
+    Action, Answer, Contradiction, Coverage, DialogueError, DialoguePrompts, Draft, Echo,
+    EmptyTurn, FactCoverage, Farewells, Finding, Graded, Guard, KeyFact, Lesson, LessonEnding,
+    LessonOptions, Limits, Meandering, Part, Participant, Question, QuizOptions, QuizResult,
+    RejectedTurn, Repetition, RoleFlip, Speaker, Syllabus, SyllabusProblem, Topic, Transcript,
+    Turn, Unsure, default_guards, draft_syllabus, grade, take_quiz,
 };
 pub use document::Document;
 pub use encode::{
