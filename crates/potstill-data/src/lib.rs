@@ -59,6 +59,7 @@ mod chat_template;
 mod curate;
 mod dialogue;
 mod document;
+mod elicit;
 mod encode;
 mod error;
 mod held_out;
@@ -67,6 +68,7 @@ mod jsonl;
 mod loader;
 mod pack;
 mod pipeline;
+mod prompt_template;
 mod provenance;
 mod record;
 #[cfg(test)]
@@ -92,6 +94,11 @@ pub use dialogue::{
     Turn, Unsure, default_guards, draft_syllabus, grade, take_quiz,
 };
 pub use document::Document;
+pub use elicit::{
+    AnswerPrompts, Asked, CritiqueAndRevise, Elicitor, Evolution, EvolvePrompts, ExpandSeeds,
+    ExplanationTraces, LabelRecords, PracticeQuestions, PreferBy, PreferencePairs, Rationales,
+    Unanswered, Vote,
+};
 pub use encode::{
     EncodeOptions, EncodeReport, EncodedRecords, Keep, LossOn, Rejection, encode_record,
     encode_records,
@@ -106,6 +113,7 @@ pub use pipeline::{
     PipelineOptions, Price, Progress, Rejected, Stage, StageContext, StageError, StageReport,
     Tally, Verdict,
 };
+pub use prompt_template::{PromptError, PromptTemplate};
 pub use provenance::{
     Acceptance, Permission, PermissionSummary, Policy, PolicyError, Provenance, Terms, Violation,
 };

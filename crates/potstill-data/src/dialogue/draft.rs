@@ -4,7 +4,6 @@ use potstill_core::{ChatModel, ChatRequest, Message};
 
 use serde_json::json;
 
-use super::prompts::render;
 use super::{DialogueError, DialoguePrompts, Syllabus};
 
 /// Asks a model for a syllabus about `title`, from `source` if there is one, with so many topics and
@@ -23,7 +22,7 @@ pub fn draft_syllabus(
     prompts: &DialoguePrompts,
 ) -> Result<Syllabus, DialogueError> {
     let values = json!({ "title": title, "source": source, "topics": topics, "facts": facts });
-    let prompt = render("draft_syllabus", &prompts.draft_syllabus, values)?;
+    let prompt = prompts.draft_syllabus.render(values)?;
     let request = ChatRequest::new(vec![Message::user(prompt)], 2048);
     let origin = format!("the draft of {}", model.name());
     let failed = |source| DialogueError::Model {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use potstill_core::ChatError;
 
+use crate::PromptError;
+
 /// What is wrong with a syllabus.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -64,15 +66,9 @@ pub enum DialogueError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A prompt that cannot be rendered.
-    #[error("the prompt {name:?} cannot be rendered")]
-    Prompt {
-        /// Its name.
-        name: String,
-        /// What is wrong with it.
-        #[source]
-        source: minijinja::Error,
-    },
+    /// A prompt that cannot be read or rendered.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// A lesson that nobody teaches or nobody attends.
     #[error("a lesson needs a teacher and a student; it has {teachers} and {students}")]
     Participants {

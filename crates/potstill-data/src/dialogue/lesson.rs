@@ -11,7 +11,6 @@ use potstill_core::{ChatModel, ChatReply, ChatRequest, Message, Sampling};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::prompts::render;
 use super::transcript::SCHEMA;
 use super::{
     Action, Coverage, DialogueError, DialoguePrompts, Draft, Finding, Guard, LessonEnding, Part,
@@ -491,7 +490,7 @@ impl Lesson {
                 "teachers": names(Part::Teacher),
                 "corrections": corrections,
             });
-            return render("student", &self.prompts.student, values);
+            return Ok(self.prompts.student.render(values)?);
         }
         let facts = self.syllabus.topics[topic]
             .facts
@@ -516,7 +515,7 @@ impl Lesson {
             "unconfirmed_facts": unconfirmed,
             "corrections": corrections,
         });
-        render("teacher", &self.prompts.teacher, values)
+        Ok(self.prompts.teacher.render(values)?)
     }
 
     /// The lesson as a participant sees it: its own turns are the model's, all others are put
@@ -525,11 +524,10 @@ impl Lesson {
         let me = &self.speakers[index];
         let mut turns = Vec::new();
         if me.part == Part::Teacher {
-            let opening = render(
-                "opening",
-                &self.prompts.opening,
-                json!({ "title": self.syllabus.title }),
-            )?;
+            let opening = self
+                .prompts
+                .opening
+                .render(json!({ "title": self.syllabus.title }))?;
             turns.push((false, opening));
         }
         for turn in &transcript.turns {

@@ -1,45 +1,43 @@
 //! What participants are told, as templates that a user can replace.
 
-use std::fs;
 use std::path::Path;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::DialogueError;
+use crate::PromptTemplate;
 
-/// The prompts of lessons and quizzes, [Jinja](https://docs.rs/minijinja) templates.
-///
-/// A variable that a template uses and that is not there is an error.
+/// The prompts of lessons and quizzes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialoguePrompts {
     /// Instructions of a teacher: `name`, `title`, `style`, `students`, `topic`, `open_facts`,
     /// `unconfirmed_facts`, `corrections`.
-    pub teacher: String,
+    pub teacher: PromptTemplate,
     /// Instructions of a student: `name`, `title`, `style`, `teachers`, `corrections`.
-    pub student: String,
+    pub student: PromptTemplate,
     /// What a student says first: `title`.
-    pub opening: String,
+    pub opening: PromptTemplate,
     /// Asks a model for a syllabus: `title`, `source`, `topics`, `facts`.
-    pub draft_syllabus: String,
+    pub draft_syllabus: PromptTemplate,
     /// Asks a judge whether an answer is right: `source`, `question`, `reference`, `answer`.
-    pub judge_answer: String,
+    pub judge_answer: PromptTemplate,
     /// A question of a quiz: `question`, `options` with `letter` and `text`.
-    pub question: String,
+    pub question: PromptTemplate,
 }
 
 impl Default for DialoguePrompts {
     fn default() -> Self {
-        let own = |text: &str| text.trim_end().to_owned();
+        let own = PromptTemplate::new;
         Self {
-            teacher: own(include_str!("prompts/teacher.jinja")),
-            student: own(include_str!("prompts/student.jinja")),
-            opening: own(include_str!("prompts/opening.jinja")),
-            draft_syllabus: own(include_str!("prompts/draft_syllabus.jinja")),
-            judge_answer: own(include_str!("prompts/judge_answer.jinja")),
-            question: own(include_str!("prompts/question.jinja")),
+            teacher: own("teacher", include_str!("prompts/teacher.jinja")),
+            student: own("student", include_str!("prompts/student.jinja")),
+            opening: own("opening", include_str!("prompts/opening.jinja")),
+            draft_syllabus: own(
+                "draft_syllabus",
+                include_str!("prompts/draft_syllabus.jinja"),
+            ),
+            judge_answer: own("judge_answer", include_str!("prompts/judge_answer.jinja")),
+            question: own("question", include_str!("prompts/question.jinja")),
         }
     }
 }
@@ -53,30 +51,23 @@ impl DialoguePrompts {
     /// When a file cannot be read.
     pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self, DialogueError> {
         let mut prompts = Self::default();
-        for (name, prompt) in prompts.named() {
-            let path = folder.as_ref().join(format!("{name}.jinja"));
+        for prompt in prompts.all() {
+            let path = folder.as_ref().join(format!("{}.jinja", prompt.name()));
             if path.exists() {
-                *prompt = fs::read_to_string(&path)
-                    .map_err(|source| DialogueError::Io {
-                        action: "read",
-                        path,
-                        source,
-                    })?
-                    .trim_end()
-                    .to_owned();
+                *prompt = PromptTemplate::read(path)?;
             }
         }
         Ok(prompts)
     }
 
-    fn named(&mut self) -> [(&'static str, &mut String); 6] {
+    fn all(&mut self) -> [&mut PromptTemplate; 6] {
         [
-            ("teacher", &mut self.teacher),
-            ("student", &mut self.student),
-            ("opening", &mut self.opening),
-            ("draft_syllabus", &mut self.draft_syllabus),
-            ("judge_answer", &mut self.judge_answer),
-            ("question", &mut self.question),
+            &mut self.teacher,
+            &mut self.student,
+            &mut self.opening,
+            &mut self.draft_syllabus,
+            &mut self.judge_answer,
+            &mut self.question,
         ]
     }
 
@@ -84,10 +75,8 @@ impl DialoguePrompts {
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut hasher = Sha256::new();
-        for (name, prompt) in self.clone().named() {
-            hasher.update(name);
-            hasher.update((prompt.len() as u64).to_le_bytes());
-            hasher.update(prompt.as_bytes());
+        for prompt in self.clone().all() {
+            hasher.update(prompt.sha256());
         }
         hasher
             .finalize()
@@ -97,19 +86,10 @@ impl DialoguePrompts {
     }
 }
 
-pub(super) fn render(name: &str, template: &str, values: Value) -> Result<String, DialogueError> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment
-        .render_str(template, Serde(values))
-        .map_err(|source| DialogueError::Prompt {
-            name: name.to_owned(),
-            source,
-        })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;
@@ -123,18 +103,9 @@ mod tests {
         )
         .unwrap();
         let prompts = DialoguePrompts::from_folder(folder.path()).unwrap();
-        let rendered = render("opening", &prompts.opening, json!({ "title": "bees" })).unwrap();
+        let rendered = prompts.opening.render(json!({"title": "bees"})).unwrap();
         assert_eq!(rendered, "Tell me of bees!");
         assert_eq!(prompts.teacher, DialoguePrompts::default().teacher);
         assert_ne!(prompts.sha256(), DialoguePrompts::default().sha256());
-    }
-
-    #[test]
-    fn an_unknown_variable_is_named() {
-        let error = render("opening", "{{ titel }}", json!({ "title": "bees" })).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the prompt \"opening\" cannot be rendered"
-        );
     }
 }

@@ -4,7 +4,6 @@ use potstill_core::{ChatError, ChatModel, ChatRequest, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::prompts::render;
 use super::{Answer, DialogueError, DialoguePrompts, Question, Syllabus};
 use crate::rouge_tokens;
 
@@ -127,11 +126,9 @@ fn ask(question: &Question, prompts: &DialoguePrompts) -> Result<String, Dialogu
             .collect(),
         _ => Vec::new(),
     };
-    render(
-        "question",
-        &prompts.question,
-        json!({ "question": question.prompt, "options": options }),
-    )
+    Ok(prompts
+        .question
+        .render(json!({ "question": question.prompt, "options": options }))?)
 }
 
 fn judged(
@@ -160,7 +157,7 @@ fn judged(
         "reference": reference,
         "answer": answer,
     });
-    let prompt = render("judge_answer", &options.prompts.judge_answer, values)?;
+    let prompt = options.prompts.judge_answer.render(values)?;
     let request = ChatRequest::new(vec![Message::user(prompt)], 8);
     let mut replies = judge.chat(&[request]);
     let reply = replies.pop().transpose().map_err(failed)?;
