@@ -23,6 +23,9 @@ criterion_group! {
 }
 criterion_main!(benches);
 
+type Case = Box<dyn Fn() -> Gradients>;
+type LookUp = fn(Tensor<2>, Tensor<2, Int>) -> Tensor<3>;
+
 /// A matrix whose gradient is asked for.
 fn differentiated(shape: [usize; 2], device: &Device) -> Tensor<2> {
     normal(shape, 1.0, device).require_grad()
@@ -44,7 +47,7 @@ fn operations(criterion: &mut Criterion) {
     let (scale, shift, bias) = (row(D_MODEL), row(D_MODEL), row(D_FF));
     let angles = normal([ROWS, 32], 1.0, &Device::default());
     let (cos, sin) = (angles.clone().cos(), angles.sin());
-    let cases: Vec<(&str, Box<dyn Fn() -> Gradients>)> = vec![
+    let cases: Vec<(&str, Case)> = vec![
         (
             "rms_norm",
             Box::new({
@@ -100,7 +103,7 @@ fn operations(criterion: &mut Criterion) {
         ),
     ];
     for (name, case) in cases {
-        compare(criterion, name, || case());
+        compare(criterion, name, case);
     }
 }
 
@@ -114,8 +117,7 @@ fn tied_embedding(criterion: &mut Criterion) {
         .collect();
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [BATCH, SEQ]), &device);
     let hidden = normal([8, D_MODEL], 1.0, &device);
-    let lookups: [(&str, fn(Tensor<2>, Tensor<2, Int>) -> Tensor<3>); 2] =
-        [("fused", embedding), ("burn", module::embedding)];
+    let lookups: [(&str, LookUp); 2] = [("fused", embedding), ("burn", module::embedding)];
 
     let mut group = criterion.benchmark_group("tied_embedding");
     group.sampling_mode(SamplingMode::Flat);

@@ -54,8 +54,12 @@
 //! # }
 //! ```
 
+mod align;
 mod chat_template;
+mod curate;
+mod dialogue;
 mod document;
+mod elicit;
 mod encode;
 mod error;
 mod held_out;
@@ -64,6 +68,8 @@ mod jsonl;
 mod loader;
 mod pack;
 mod pipeline;
+mod prompt_template;
+mod provenance;
 mod record;
 #[cfg(test)]
 mod sample_tokenizers;
@@ -72,8 +78,27 @@ mod text_file;
 mod tokenizer;
 mod turn_spans;
 
+pub use align::{AlignedSpan, TokenAligner, TokenAlignment};
 pub use chat_template::ChatTemplate;
+pub use curate::{
+    BalanceClasses, ClusterSplit, Contamination, ContaminationReport, Decontaminate, KeepDiverse,
+    KeepLanguages, KeepScores, LimitText, MaskPersonalData, NearDuplicates, NearDuplicatesOptions,
+    OnContamination, Overlap, RougeL, Shingles, Survivor, TextLimits, Wanted, detect_language,
+    mask_personal_data, rouge_l, rouge_tokens, split_by_cluster,
+};
+pub use dialogue::{
+    Action, Answer, Contradiction, Coverage, DialogueError, DialoguePrompts, Draft, Echo,
+    EmptyTurn, FactCoverage, Farewells, Finding, Graded, Guard, KeyFact, Lesson, LessonEnding,
+    LessonOptions, Limits, Meandering, Part, Participant, Question, QuizOptions, QuizResult,
+    RejectedTurn, Repetition, RoleFlip, Speaker, Syllabus, SyllabusProblem, Topic, Transcript,
+    Turn, Unsure, default_guards, draft_syllabus, grade, take_quiz,
+};
 pub use document::Document;
+pub use elicit::{
+    AnswerPrompts, Asked, CritiqueAndRevise, Elicitor, Evolution, EvolvePrompts, ExpandSeeds,
+    ExplanationTraces, LabelRecords, PracticeQuestions, PreferBy, PreferencePairs, Rationales,
+    Unanswered, Vote,
+};
 pub use encode::{
     EncodeOptions, EncodeReport, EncodedRecords, Keep, LossOn, Rejection, encode_record,
     encode_records,
@@ -87,6 +112,10 @@ pub use pipeline::{
     Corpus, Ending, FailureCap, GlobalStage, Manifest, Outcome, Pipeline, PipelineError,
     PipelineOptions, Price, Progress, Rejected, Stage, StageContext, StageError, StageReport,
     Tally, Verdict,
+};
+pub use prompt_template::{PromptError, PromptTemplate};
+pub use provenance::{
+    Acceptance, Permission, PermissionSummary, Policy, PolicyError, Provenance, Terms, Violation,
 };
 pub use record::{Content, Record, RecordProblem};
 pub use stop_strings::StopStrings;

@@ -117,7 +117,7 @@ impl Step {
 /// # Examples
 ///
 /// ```
-/// use potstill_data::{Content, Outcome, Pipeline, PipelineOptions, Record, Stage, StageContext, StageError};
+/// use potstill_data::{Content, Error, Outcome, Pipeline, PipelineOptions, Record, Stage, StageContext, StageError};
 /// # use potstill_testkit as _;
 ///
 /// struct NoShouting;
@@ -139,7 +139,7 @@ impl Step {
 /// }
 ///
 /// let folder = tempfile::tempdir()?;
-/// let records = ["hello", "HELLO"].map(|text| Ok(Content::Text(text.into()).into()));
+/// let records = ["hello", "HELLO"].map(|text| Ok::<Record, Error>(Content::Text(text.into()).into()));
 /// let manifest = Pipeline::new(PipelineOptions::default())
 ///     .stage(NoShouting)
 ///     .run(records, folder.path())?;

@@ -2,6 +2,8 @@
 
 mod json;
 
+use std::borrow::Cow;
+
 use potstill_core::Message;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -76,6 +78,22 @@ impl From<Content> for Record {
 }
 
 impl Record {
+    /// All that is said, parts on lines of their own.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.content {
+            Content::Messages(messages) => {
+                let turns: Vec<&str> = messages
+                    .iter()
+                    .map(|message| message.content.as_str())
+                    .collect();
+                turns.join("\n").into()
+            }
+            Content::Completion { prompt, completion } => format!("{prompt}\n{completion}").into(),
+            Content::Text(text) => text.into(),
+        }
+    }
+
     /// SHA-256 of what the record says; its id, weight and meta do not matter.
     #[must_use]
     pub fn content_hash(&self) -> [u8; 32] {

@@ -20,16 +20,20 @@ const SPECIALS: [&str; 8] = [
 /// Byte-level BPE with a few merges: reads any text. The definition puts `<s>` before a text and,
 /// to be switched off, cuts it to 4 tokens.
 pub(crate) fn byte_level() -> TextTokenizer {
-    let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
-    alphabet.sort_unstable();
-    let merges = [
+    byte_level_with(&[
         ["u", "s"],
         ["us", "e"],
         ["use", "r"],
         ["a", "n"],
         ["Ċ", "Ċ"],
         ["Ġ", "a"],
-    ];
+    ])
+}
+
+/// [`byte_level`] with other merges.
+pub(crate) fn byte_level_with(merges: &[[&str; 2]]) -> TextTokenizer {
+    let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
+    alphabet.sort_unstable();
     let mut tokens: Vec<String> = alphabet.into_iter().map(String::from).collect();
     tokens.extend(merges.iter().map(|merge| merge.concat()));
     let vocab: serde_json::Map<String, Value> = tokens

@@ -15,6 +15,7 @@ mod fixture;
 mod gradient;
 mod nested;
 mod random;
+mod scripted_chat;
 mod tensor;
 mod tiny_lm;
 mod tolerance;
@@ -24,6 +25,7 @@ pub use fixture::{FeatureCase, LogitCase, LossParams, read_json, read_safetensor
 pub use gradient::{assert_gradient, autodiff_gradient, finite_differences};
 pub use nested::NestedArray;
 pub use random::{logits, normals, uniforms};
+pub use scripted_chat::ScriptedChat;
 pub use tensor::{tensor, tensor_f64, values};
 pub use tiny_lm::{TinyBlock, TinyLm};
 pub use tolerance::{Tolerance, assert_close, largest_excess};

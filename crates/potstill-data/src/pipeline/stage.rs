@@ -126,7 +126,7 @@ pub struct Rejected {
     /// What else is to be said about this record.
     pub detail: Option<String>,
     /// The record as it came in.
-    pub record: Record,
+    pub record: Box<Record>,
 }
 
 impl Rejected {
@@ -136,7 +136,7 @@ impl Rejected {
         Self {
             reason: reason.into(),
             detail: None,
-            record,
+            record: Box::new(record),
         }
     }
 

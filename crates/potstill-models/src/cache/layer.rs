@@ -129,7 +129,7 @@ impl Stored {
     fn with(self, rows: Range<usize>, columns: Range<usize>, part: Self) -> Self {
         let place = s![rows, .., columns, ..];
         Self {
-            keys: self.keys.slice_assign(place.clone(), part.keys),
+            keys: self.keys.slice_assign(place, part.keys),
             values: self.values.slice_assign(place, part.values),
         }
     }

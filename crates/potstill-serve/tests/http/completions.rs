@@ -44,7 +44,7 @@ async fn the_likeliest_text_is_that_of_the_model() {
     let mut options = GenerateOptions::greedy(10);
     options.stop_tokens = tokenizer().eos_id().into_iter().collect();
     let expected = model()
-        .generate(&[prompt.clone()], &options)
+        .generate(std::slice::from_ref(&prompt), &options)
         .unwrap()
         .remove(0);
     let choice = &answer["choices"][0];

@@ -1,5 +1,7 @@
 //! The server over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod chat;
 mod completions;
 mod harness;

@@ -246,13 +246,13 @@ fn teaches_what_the_model_says(server: &Server, documents: [&[u32]; 3], k: usize
             let at = row * k + column;
             assert_eq!(ids[at], i64::from(id), "{context:?}");
             assert!(
-                (f64::from(log_probs[at]) - log_prob).abs() < 1e-5,
+                (log_probs[at] - log_prob).abs() < 1e-5,
                 "{context:?}"
             );
             rest -= log_prob.exp();
         }
         assert!(
-            (f64::from(tail[row]) - rest.ln()).abs() < 1e-4,
+            (tail[row] - rest.ln()).abs() < 1e-4,
             "{context:?}"
         );
     }
@@ -311,10 +311,10 @@ fn an_echo_of_text_teaches_where_the_tokens_are_the_same() {
     let (log_probs_of_rows, tail) = (values(&log_probs), values(&tail));
     for (row, context) in contexts(documents).iter().enumerate() {
         let truth = self::log_probs(context);
-        let mut mass = f64::from(tail[row]).exp();
+        let mut mass = tail[row].exp();
         for at in row * k..(row + 1) * k {
             let id = usize::try_from(ids[at]).unwrap();
-            let named = f64::from(log_probs_of_rows[at]);
+            let named = log_probs_of_rows[at];
             assert!((named - truth[id]).abs() < 1e-5, "{context:?}");
             mass += named.exp();
         }

@@ -81,21 +81,13 @@ fn write<S: Simd, const R: usize>(
     first: usize,
     columns: usize,
 ) -> usize {
-    let mut heads: [&[S::f32s]; R] = [&[]; R];
-    let mut tails: [&[f32]; R] = [&[]; R];
-    for r in 0..R {
-        (heads[r], tails[r]) = S::as_simd_f32s(&x[r * d_in..][..d_in]);
-    }
-    let mut weight_heads: [&[S::f32s]; TOGETHER] = [&[]; TOGETHER];
-    let mut weight_tails: [&[f32]; TOGETHER] = [&[]; TOGETHER];
-    for c in 0..TOGETHER {
-        (weight_heads[c], weight_tails[c]) = S::as_simd_f32s(&weights[c * d_in..][..d_in]);
-    }
+    let (x_heads, x_tails) = split::<S, R>(x, d_in);
+    let (weight_heads, weight_tails) = split::<S, TOGETHER>(weights, d_in);
     let zero = simd.splat_f32s(0.0);
     let mut sums = [[zero; TOGETHER]; R];
     for k in 0..d_in / S::F32_LANES {
         let mut values = [zero; R];
-        for (value, x) in values.iter_mut().zip(&heads) {
+        for (value, x) in values.iter_mut().zip(&x_heads) {
             *value = x[k];
         }
         for (c, weights) in weight_heads.iter().enumerate() {
@@ -105,12 +97,23 @@ fn write<S: Simd, const R: usize>(
             }
         }
     }
-    for r in 0..R {
-        for c in 0..columns {
-            let products = tails[r].iter().zip(weight_tails[c]);
-            let rest: f32 = products.map(|(x, weight)| x * weight).sum();
-            y[r][first + c] = simd.reduce_sum_f32s(sums[r][c]) + rest;
+    for ((y, sums), x) in y.iter_mut().zip(&sums).zip(x_tails) {
+        let y = &mut y[first..first + columns];
+        for ((y, sum), weights) in y.iter_mut().zip(sums).zip(weight_tails) {
+            let rest: f32 = x.iter().zip(weights).map(|(x, weight)| x * weight).sum();
+            *y = simd.reduce_sum_f32s(*sum) + rest;
         }
     }
     R
+}
+
+/// The first `N` rows, each as vectors and what does not fill one.
+#[inline(always)]
+fn split<S: Simd, const N: usize>(rows: &[f32], width: usize) -> ([&[S::f32s]; N], [&[f32]; N]) {
+    let mut heads: [&[S::f32s]; N] = [&[]; N];
+    let mut tails: [&[f32]; N] = [&[]; N];
+    for (row, (head, tail)) in heads.iter_mut().zip(&mut tails).enumerate() {
+        (*head, *tail) = S::as_simd_f32s(&rows[row * width..][..width]);
+    }
+    (heads, tails)
 }

@@ -1,0 +1,649 @@
+//! A lesson, turn by turn.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use atomic_write_file::AtomicWriteFile;
+use potstill_core::{ChatModel, ChatReply, ChatRequest, Message, Sampling};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::transcript::SCHEMA;
+use super::{
+    Action, Coverage, DialogueError, DialoguePrompts, Draft, Finding, Guard, LessonEnding, Part,
+    RejectedTurn, Speaker, Syllabus, Transcript, Turn, default_guards,
+};
+
+/// A model with a part in a lesson.
+#[derive(Clone)]
+pub struct Participant {
+    /// Its name in the lesson.
+    pub name: String,
+    /// What it does.
+    pub part: Part,
+    /// The model.
+    pub model: Arc<dyn ChatModel>,
+    /// How it speaks, such as "You love examples from cooking."
+    pub style: Option<String>,
+    /// Ids of the topics that a teacher teaches; `None` teaches all.
+    pub topics: Option<Vec<String>>,
+}
+
+impl fmt::Debug for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Participant")
+            .field("name", &self.name)
+            .field("part", &self.part)
+            .field("model", &self.model.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Participant {
+    /// Somebody who teaches every topic.
+    pub fn teacher(name: impl Into<String>, model: Arc<dyn ChatModel>) -> Self {
+        Self {
+            name: name.into(),
+            part: Part::Teacher,
+            model,
+            style: None,
+            topics: None,
+        }
+    }
+
+    /// Somebody who learns.
+    pub fn student(name: impl Into<String>, model: Arc<dyn ChatModel>) -> Self {
+        Self {
+            part: Part::Student,
+            ..Self::teacher(name, model)
+        }
+    }
+
+    /// Says how it speaks.
+    #[must_use]
+    pub fn with_style(mut self, style: impl Into<String>) -> Self {
+        self.style = Some(style.into());
+        self
+    }
+
+    /// Teaches only these topics.
+    #[must_use]
+    pub fn with_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.topics = Some(topics.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+/// Where a lesson ends at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Turns that stay.
+    pub turns: usize,
+    /// Tokens that are read and written, as far as the models say.
+    pub tokens: Option<u64>,
+    /// Tokens of a turn.
+    pub turn_tokens: usize,
+}
+
+/// Settings of a [`Lesson`].
+#[derive(Clone, Debug)]
+pub struct LessonOptions {
+    /// Where it ends at the latest.
+    pub limits: Limits,
+    /// How participants choose their words.
+    pub sampling: Sampling,
+    /// Seed of their choices.
+    pub seed: u64,
+    /// Attempts at a turn, and warned turns in a row, before a guard ends the lesson.
+    pub patience: usize,
+    /// Whether a topic is done only when a student has said its facts back.
+    pub must_be_said_back: bool,
+    /// Whether to ask for the probabilities of tokens, for the guard against unsure teachers.
+    pub log_probs: bool,
+}
+
+impl Default for LessonOptions {
+    /// At most 40 turns of 200 tokens, the likeliest words first, three attempts.
+    fn default() -> Self {
+        Self {
+            limits: Limits {
+                turns: 40,
+                tokens: None,
+                turn_tokens: 200,
+            },
+            sampling: Sampling::greedy(),
+            seed: 0,
+            patience: 3,
+            must_be_said_back: false,
+            log_probs: false,
+        }
+    }
+}
+
+/// Participants, a syllabus and rules.
+///
+/// A round is one turn of a teacher and one of each student. Of several teachers, the next one in
+/// line speaks that teaches the topic.
+#[derive(Debug)]
+pub struct Lesson {
+    syllabus: Syllabus,
+    order: Vec<usize>,
+    participants: Vec<Participant>,
+    speakers: Vec<Speaker>,
+    prompts: DialoguePrompts,
+    guards: Vec<Box<dyn Guard>>,
+    options: LessonOptions,
+}
+
+impl Lesson {
+    /// A lesson with the default prompts and guards.
+    ///
+    /// # Errors
+    ///
+    /// When nobody teaches or learns, names are used twice, or the syllabus cannot be taught.
+    pub fn new(
+        syllabus: Syllabus,
+        participants: Vec<Participant>,
+        options: LessonOptions,
+    ) -> Result<Self, DialogueError> {
+        let refused = |problem: super::SyllabusProblem| DialogueError::Syllabus {
+            origin: format!("{:?}", syllabus.title),
+            problem: problem.to_string(),
+        };
+        syllabus.validate().map_err(refused)?;
+        let order = syllabus.order().map_err(refused)?;
+        let count = |part| participants.iter().filter(|one| one.part == part).count();
+        let (teachers, students) = (count(Part::Teacher), count(Part::Student));
+        if teachers == 0 || students == 0 {
+            return Err(DialogueError::Participants { teachers, students });
+        }
+        let mut names: Vec<&str> = participants.iter().map(|one| one.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(DialogueError::SameName(pair[0].to_owned()));
+        }
+        let speakers = participants
+            .iter()
+            .map(|one| Speaker {
+                name: one.name.clone(),
+                part: one.part,
+                model: one.model.name().to_owned(),
+            })
+            .collect();
+        Ok(Self {
+            syllabus,
+            order,
+            participants,
+            speakers,
+            prompts: DialoguePrompts::default(),
+            guards: default_guards(),
+            options,
+        })
+    }
+
+    /// Other prompts.
+    #[must_use]
+    pub fn with_prompts(mut self, prompts: DialoguePrompts) -> Self {
+        self.prompts = prompts;
+        self
+    }
+
+    /// Other guards.
+    #[must_use]
+    pub fn with_guards(mut self, guards: Vec<Box<dyn Guard>>) -> Self {
+        self.guards = guards;
+        self
+    }
+
+    /// Holds the lesson from its beginning to its end.
+    ///
+    /// # Errors
+    ///
+    /// When a participant does not answer or a prompt cannot be rendered.
+    pub fn hold(&self) -> Result<Transcript, DialogueError> {
+        let mut transcript = self.begin();
+        while transcript.ending.is_none() {
+            self.next_turn(&mut transcript)?;
+        }
+        Ok(transcript)
+    }
+
+    /// As [`hold`](Self::hold), saving the transcript after every turn and going on from a saved
+    /// one. `observe` sees it after every turn.
+    ///
+    /// # Errors
+    ///
+    /// As [`hold`](Self::hold), when the file cannot be read or written, and when it holds another
+    /// lesson.
+    pub fn hold_in(
+        &self,
+        path: impl AsRef<Path>,
+        mut observe: impl FnMut(&Transcript),
+    ) -> Result<Transcript, DialogueError> {
+        let path = path.as_ref();
+        let mut transcript = self.load(path)?;
+        while transcript.ending.is_none() {
+            let next = self.next_turn(&mut transcript);
+            save(&transcript, path)?;
+            next?;
+            observe(&transcript);
+        }
+        Ok(transcript)
+    }
+
+    fn begin(&self) -> Transcript {
+        Transcript {
+            schema: SCHEMA.to_owned(),
+            lesson_sha256: self.sha256(),
+            title: self.syllabus.title.clone(),
+            speakers: self.speakers.clone(),
+            turns: Vec::new(),
+            rejected: Vec::new(),
+            coverage: Coverage::none(&self.syllabus),
+            ending: None,
+            pending: Vec::new(),
+        }
+    }
+
+    fn load(&self, path: &Path) -> Result<Transcript, DialogueError> {
+        let text = match fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self.begin()),
+            text => text.map_err(io("read", path))?,
+        };
+        let transcript: Transcript =
+            serde_json::from_slice(&text).map_err(|source| DialogueError::Transcript {
+                path: path.to_owned(),
+                source,
+            })?;
+        if transcript.lesson_sha256 != self.sha256() {
+            return Err(DialogueError::OtherLesson {
+                path: path.to_owned(),
+            });
+        }
+        Ok(transcript)
+    }
+
+    /// SHA-256 of everything that changes what is said.
+    fn sha256(&self) -> String {
+        let participants: Vec<_> = self
+            .participants
+            .iter()
+            .map(|one| json!([one.name, one.part, one.model.name(), one.style, one.topics]))
+            .collect();
+        let guards: Vec<String> = self
+            .guards
+            .iter()
+            .map(|guard| guard.description())
+            .collect();
+        let all = json!({
+            "schema": SCHEMA,
+            "syllabus": self.syllabus,
+            "participants": participants,
+            "prompts": self.prompts.sha256(),
+            "guards": guards,
+            "options": format!("{:?}", self.options),
+        });
+        Sha256::digest(all.to_string())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    fn next_turn(&self, transcript: &mut Transcript) -> Result<(), DialogueError> {
+        if let Some(ending) = self.ending(transcript) {
+            transcript.ending = Some(ending);
+            return Ok(());
+        }
+        let last = transcript
+            .turns
+            .last()
+            .map_or(self.order[0], |turn| turn.topic);
+        let topic = self.topic(&transcript.coverage).unwrap_or(last);
+        let index = self.next_speaker(transcript, topic);
+        let speaker = &self.speakers[index];
+        let number = transcript.turns.len();
+        let mut corrections = Vec::new();
+        if speaker.part == Part::Teacher {
+            corrections.append(&mut transcript.pending);
+        }
+        // Attempts of an earlier session count.
+        let attempts = |transcript: &Transcript| {
+            transcript
+                .rejected
+                .iter()
+                .filter(|rejected| rejected.turn == number)
+                .count()
+        };
+        loop {
+            let attempt = attempts(transcript);
+            let said_again = transcript
+                .rejected
+                .iter()
+                .filter(|rejected| rejected.turn == number);
+            let mut told = corrections.clone();
+            told.extend(said_again.map(|rejected| rejected.finding.correction.clone()));
+            let reply = match self.ask(transcript, index, topic, &told, attempt) {
+                Ok(reply) => reply,
+                Err(error) => {
+                    // What the teacher is to be told is not lost with the answer.
+                    transcript.pending = corrections;
+                    return Err(error);
+                }
+            };
+            let text = reply.text.trim();
+            let findings = self.findings(transcript, index, topic, text, &reply);
+            let rejection = findings
+                .iter()
+                .find(|finding| finding.action == Action::Reject);
+            let Some(finding) = rejection else {
+                self.accept(transcript, index, topic, &reply, findings);
+                return Ok(());
+            };
+            transcript.rejected.push(RejectedTurn {
+                turn: number,
+                speaker: speaker.name.clone(),
+                text: text.to_owned(),
+                usage: reply.usage,
+                finding: finding.clone(),
+            });
+            if attempts(transcript) >= self.options.patience {
+                transcript.ending = Some(given_up(finding));
+                return Ok(());
+            }
+        }
+    }
+
+    fn ending(&self, transcript: &Transcript) -> Option<LessonEnding> {
+        let limits = self.options.limits;
+        let usage = transcript.usage();
+        let tokens = usage.prompt_tokens + usage.completion_tokens;
+        let warned = self.warned_in_a_row(transcript);
+        // A round is finished before the lesson is: the student has the last word.
+        let between_rounds = transcript.turns.len().is_multiple_of(self.round());
+        if self.topic(&transcript.coverage).is_none() && between_rounds {
+            Some(LessonEnding::Covered)
+        } else if let Some(finding) = warned {
+            Some(given_up(finding))
+        } else if transcript.turns.len() >= limits.turns {
+            Some(LessonEnding::Turns)
+        } else if limits.tokens.is_some_and(|most| tokens >= most) {
+            Some(LessonEnding::Tokens)
+        } else {
+            None
+        }
+    }
+
+    /// The last of as many warnings of one guard in a row as are tolerated.
+    fn warned_in_a_row<'a>(&self, transcript: &'a Transcript) -> Option<&'a Finding> {
+        let mut turns = transcript
+            .turns
+            .iter()
+            .rev()
+            .filter(|turn| turn.part == Part::Teacher);
+        let last = turns.next()?.warnings.first()?;
+        let again = turns
+            .take_while(|turn| {
+                turn.warnings
+                    .iter()
+                    .any(|warning| warning.guard == last.guard)
+            })
+            .count();
+        (again + 1 >= self.options.patience).then_some(last)
+    }
+
+    /// The first topic in order that is not done.
+    fn topic(&self, coverage: &Coverage) -> Option<usize> {
+        let done = |topic: &usize| coverage.is_done(*topic, self.options.must_be_said_back);
+        self.order.iter().copied().find(|topic| !done(topic))
+    }
+
+    /// Turns of a round: a teacher and every student.
+    fn round(&self) -> usize {
+        1 + self
+            .speakers
+            .iter()
+            .filter(|speaker| speaker.part == Part::Student)
+            .count()
+    }
+
+    fn next_speaker(&self, transcript: &Transcript, topic: usize) -> usize {
+        let of_part = |part: Part| -> Vec<usize> {
+            (0..self.speakers.len())
+                .filter(|&index| self.speakers[index].part == part)
+                .collect()
+        };
+        let (round, place) = (
+            transcript.turns.len() / self.round(),
+            transcript.turns.len() % self.round(),
+        );
+        if place > 0 {
+            return of_part(Part::Student)[place - 1];
+        }
+        let teachers = of_part(Part::Teacher);
+        let id = &self.syllabus.topics[topic].id;
+        let teaches = |index: &usize| {
+            let topics = self.participants[*index].topics.as_ref();
+            topics.is_none_or(|topics| topics.contains(id))
+        };
+        let able: Vec<usize> = teachers.iter().copied().filter(teaches).collect();
+        let able = if able.is_empty() { teachers } else { able };
+        able[round % able.len()]
+    }
+
+    fn ask(
+        &self,
+        transcript: &Transcript,
+        index: usize,
+        topic: usize,
+        corrections: &[String],
+        attempt: usize,
+    ) -> Result<ChatReply, DialogueError> {
+        let participant = &self.participants[index];
+        let mut messages = vec![Message::system(self.instructions(
+            transcript,
+            index,
+            topic,
+            corrections,
+        )?)];
+        messages.extend(self.view(transcript, index)?);
+        let mut request = ChatRequest::new(messages, self.options.limits.turn_tokens)
+            .with_sampling(self.options.sampling)
+            .with_seed(self.turn_seed(transcript.turns.len(), attempt));
+        if self.options.log_probs {
+            request = request.with_top_log_probs(0);
+        }
+        let answer = participant.model.chat(&[request]).pop();
+        let failed = |source| DialogueError::Model {
+            speaker: participant.name.clone(),
+            source,
+        };
+        answer
+            .unwrap_or_else(|| {
+                Err(potstill_core::ChatError::BadRequest {
+                    model: participant.model.name().to_owned(),
+                    reason: "it returned no reply to one request".into(),
+                })
+            })
+            .map_err(failed)
+    }
+
+    fn instructions(
+        &self,
+        transcript: &Transcript,
+        index: usize,
+        topic: usize,
+        corrections: &[String],
+    ) -> Result<String, DialogueError> {
+        let participant = &self.participants[index];
+        let names = |part: Part| -> Vec<&str> {
+            let of_part = self.speakers.iter().filter(|speaker| speaker.part == part);
+            of_part.map(|speaker| speaker.name.as_str()).collect()
+        };
+        if participant.part == Part::Student {
+            let values = json!({
+                "name": participant.name,
+                "title": self.syllabus.title,
+                "style": participant.style,
+                "teachers": names(Part::Teacher),
+                "corrections": corrections,
+            });
+            return Ok(self.prompts.student.render(values)?);
+        }
+        let facts = self.syllabus.topics[topic]
+            .facts
+            .iter()
+            .zip(&transcript.coverage.topics[topic]);
+        let texts = |wanted: fn(&super::FactCoverage) -> bool| -> Vec<&str> {
+            let wanted = facts.clone().filter(|(_, covered)| wanted(covered));
+            wanted.map(|(fact, _)| fact.text.as_str()).collect()
+        };
+        let unconfirmed = if self.options.must_be_said_back {
+            texts(|covered| covered.told.is_some() && covered.said_back.is_none())
+        } else {
+            Vec::new()
+        };
+        let values = json!({
+            "name": participant.name,
+            "title": self.syllabus.title,
+            "style": participant.style,
+            "students": names(Part::Student),
+            "topic": self.syllabus.topics[topic].title,
+            "open_facts": texts(|covered| covered.told.is_none()),
+            "unconfirmed_facts": unconfirmed,
+            "corrections": corrections,
+        });
+        Ok(self.prompts.teacher.render(values)?)
+    }
+
+    /// The lesson as a participant sees it: its own turns are the model's, all others are put
+    /// together as the user's, so that both alternate.
+    fn view(&self, transcript: &Transcript, index: usize) -> Result<Vec<Message>, DialogueError> {
+        let me = &self.speakers[index];
+        let mut turns = Vec::new();
+        if me.part == Part::Teacher {
+            let opening = self
+                .prompts
+                .opening
+                .render(json!({ "title": self.syllabus.title }))?;
+            turns.push((false, opening));
+        }
+        for turn in &transcript.turns {
+            let mine = turn.speaker == me.name;
+            let text = if mine || self.speakers.len() == 2 {
+                turn.text.clone()
+            } else {
+                format!("{}: {}", turn.speaker, turn.text)
+            };
+            turns.push((mine, text));
+        }
+        Ok(alternating(turns))
+    }
+
+    fn turn_seed(&self, turn: usize, attempt: usize) -> u64 {
+        let mut hasher = Sha256::new();
+        for part in [self.options.seed, turn as u64, attempt as u64] {
+            hasher.update(part.to_le_bytes());
+        }
+        let digest: [u8; 32] = hasher.finalize().into();
+        let (first, _) = digest.as_chunks::<8>();
+        u64::from_le_bytes(first[0])
+    }
+
+    fn findings(
+        &self,
+        transcript: &Transcript,
+        index: usize,
+        topic: usize,
+        text: &str,
+        reply: &ChatReply,
+    ) -> Vec<Finding> {
+        let draft = Draft {
+            text,
+            tokens: reply.tokens.as_deref(),
+            speaker: &self.speakers[index],
+            speakers: &self.speakers,
+            turns: &transcript.turns,
+            syllabus: &self.syllabus,
+            topic,
+        };
+        self.guards
+            .iter()
+            .filter_map(|guard| guard.examine(&draft))
+            .collect()
+    }
+
+    fn accept(
+        &self,
+        transcript: &mut Transcript,
+        index: usize,
+        topic: usize,
+        reply: &ChatReply,
+        warnings: Vec<Finding>,
+    ) {
+        let speaker = &self.speakers[index];
+        let (number, text) = (transcript.turns.len(), reply.text.trim().to_owned());
+        transcript
+            .coverage
+            .note(&self.syllabus, number, speaker.part, &text);
+        let corrections = warnings.iter().map(|warning| warning.correction.clone());
+        transcript.pending.extend(corrections);
+        transcript.turns.push(Turn {
+            speaker: speaker.name.clone(),
+            part: speaker.part,
+            topic,
+            text,
+            usage: reply.usage,
+            warnings,
+            told: transcript.coverage.told(),
+            said_back: transcript.coverage.said_back(),
+        });
+    }
+}
+
+/// Messages of the user and of the model in turn: what one side says in a row is put together.
+pub(super) fn alternating(turns: Vec<(bool, String)>) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::new();
+    let mut last = None;
+    for (mine, text) in turns {
+        match messages.last_mut() {
+            Some(message) if last == Some(mine) => {
+                message.content.push_str("\n\n");
+                message.content.push_str(&text);
+            }
+            _ if mine => messages.push(Message::assistant(text)),
+            _ => messages.push(Message::user(text)),
+        }
+        last = Some(mine);
+    }
+    messages
+}
+
+fn given_up(finding: &Finding) -> LessonEnding {
+    LessonEnding::Guard {
+        guard: finding.guard.clone(),
+        message: finding.message.clone(),
+    }
+}
+
+fn save(transcript: &Transcript, path: &Path) -> Result<(), DialogueError> {
+    let write = || {
+        let mut file = AtomicWriteFile::open(path)?;
+        file.write_all(&serde_json::to_vec_pretty(transcript)?)?;
+        file.commit()
+    };
+    write().map_err(io("write", path))
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DialogueError {
+    move |source| DialogueError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;
