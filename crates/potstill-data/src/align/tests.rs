@@ -1,3 +1,5 @@
+//! Tests of align.
+
 use proptest::prelude::*;
 
 use super::*;

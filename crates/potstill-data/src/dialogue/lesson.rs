@@ -1,13 +1,9 @@
 //! A lesson, turn by turn.
 
-use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
-use atomic_write_file::AtomicWriteFile;
-use potstill_core::{ChatModel, ChatReply, ChatRequest, Message, Sampling};
+use potstill_core::ChatReply;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -17,111 +13,16 @@ use super::{
     RejectedTurn, Speaker, Syllabus, Transcript, Turn, default_guards,
 };
 
-/// A model with a part in a lesson.
-#[derive(Clone)]
-pub struct Participant {
-    /// Its name in the lesson.
-    pub name: String,
-    /// What it does.
-    pub part: Part,
-    /// The model.
-    pub model: Arc<dyn ChatModel>,
-    /// How it speaks, such as "You love examples from cooking."
-    pub style: Option<String>,
-    /// Ids of the topics that a teacher teaches; `None` teaches all.
-    pub topics: Option<Vec<String>>,
-}
+mod asking;
+mod options;
+mod participant;
+mod saving;
 
-impl fmt::Debug for Participant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Participant")
-            .field("name", &self.name)
-            .field("part", &self.part)
-            .field("model", &self.model.name())
-            .finish_non_exhaustive()
-    }
-}
+pub use options::{LessonOptions, Limits};
+pub use participant::Participant;
 
-impl Participant {
-    /// Somebody who teaches every topic.
-    pub fn teacher(name: impl Into<String>, model: Arc<dyn ChatModel>) -> Self {
-        Self {
-            name: name.into(),
-            part: Part::Teacher,
-            model,
-            style: None,
-            topics: None,
-        }
-    }
-
-    /// Somebody who learns.
-    pub fn student(name: impl Into<String>, model: Arc<dyn ChatModel>) -> Self {
-        Self {
-            part: Part::Student,
-            ..Self::teacher(name, model)
-        }
-    }
-
-    /// Says how it speaks.
-    #[must_use]
-    pub fn with_style(mut self, style: impl Into<String>) -> Self {
-        self.style = Some(style.into());
-        self
-    }
-
-    /// Teaches only these topics.
-    #[must_use]
-    pub fn with_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
-        self.topics = Some(topics.into_iter().map(Into::into).collect());
-        self
-    }
-}
-
-/// Where a lesson ends at the latest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Turns that stay.
-    pub turns: usize,
-    /// Tokens that are read and written, as far as the models say.
-    pub tokens: Option<u64>,
-    /// Tokens of a turn.
-    pub turn_tokens: usize,
-}
-
-/// Settings of a [`Lesson`].
-#[derive(Clone, Debug)]
-pub struct LessonOptions {
-    /// Where it ends at the latest.
-    pub limits: Limits,
-    /// How participants choose their words.
-    pub sampling: Sampling,
-    /// Seed of their choices.
-    pub seed: u64,
-    /// Attempts at a turn, and warned turns in a row, before a guard ends the lesson.
-    pub patience: usize,
-    /// Whether a topic is done only when a student has said its facts back.
-    pub must_be_said_back: bool,
-    /// Whether to ask for the probabilities of tokens, for the guard against unsure teachers.
-    pub log_probs: bool,
-}
-
-impl Default for LessonOptions {
-    /// At most 40 turns of 200 tokens, the likeliest words first, three attempts.
-    fn default() -> Self {
-        Self {
-            limits: Limits {
-                turns: 40,
-                tokens: None,
-                turn_tokens: 200,
-            },
-            sampling: Sampling::greedy(),
-            seed: 0,
-            patience: 3,
-            must_be_said_back: false,
-            log_probs: false,
-        }
-    }
-}
+pub(super) use asking::alternating;
+use saving::{io, save};
 
 /// Participants, a syllabus and rules.
 ///
@@ -433,125 +334,6 @@ impl Lesson {
         able[round % able.len()]
     }
 
-    fn ask(
-        &self,
-        transcript: &Transcript,
-        index: usize,
-        topic: usize,
-        corrections: &[String],
-        attempt: usize,
-    ) -> Result<ChatReply, DialogueError> {
-        let participant = &self.participants[index];
-        let mut messages = vec![Message::system(self.instructions(
-            transcript,
-            index,
-            topic,
-            corrections,
-        )?)];
-        messages.extend(self.view(transcript, index)?);
-        let mut request = ChatRequest::new(messages, self.options.limits.turn_tokens)
-            .with_sampling(self.options.sampling)
-            .with_seed(self.turn_seed(transcript.turns.len(), attempt));
-        if self.options.log_probs {
-            request = request.with_top_log_probs(0);
-        }
-        let answer = participant.model.chat(&[request]).pop();
-        let failed = |source| DialogueError::Model {
-            speaker: participant.name.clone(),
-            source,
-        };
-        answer
-            .unwrap_or_else(|| {
-                Err(potstill_core::ChatError::BadRequest {
-                    model: participant.model.name().to_owned(),
-                    reason: "it returned no reply to one request".into(),
-                })
-            })
-            .map_err(failed)
-    }
-
-    fn instructions(
-        &self,
-        transcript: &Transcript,
-        index: usize,
-        topic: usize,
-        corrections: &[String],
-    ) -> Result<String, DialogueError> {
-        let participant = &self.participants[index];
-        let names = |part: Part| -> Vec<&str> {
-            let of_part = self.speakers.iter().filter(|speaker| speaker.part == part);
-            of_part.map(|speaker| speaker.name.as_str()).collect()
-        };
-        if participant.part == Part::Student {
-            let values = json!({
-                "name": participant.name,
-                "title": self.syllabus.title,
-                "style": participant.style,
-                "teachers": names(Part::Teacher),
-                "corrections": corrections,
-            });
-            return Ok(self.prompts.student.render(values)?);
-        }
-        let facts = self.syllabus.topics[topic]
-            .facts
-            .iter()
-            .zip(&transcript.coverage.topics[topic]);
-        let texts = |wanted: fn(&super::FactCoverage) -> bool| -> Vec<&str> {
-            let wanted = facts.clone().filter(|(_, covered)| wanted(covered));
-            wanted.map(|(fact, _)| fact.text.as_str()).collect()
-        };
-        let unconfirmed = if self.options.must_be_said_back {
-            texts(|covered| covered.told.is_some() && covered.said_back.is_none())
-        } else {
-            Vec::new()
-        };
-        let values = json!({
-            "name": participant.name,
-            "title": self.syllabus.title,
-            "style": participant.style,
-            "students": names(Part::Student),
-            "topic": self.syllabus.topics[topic].title,
-            "open_facts": texts(|covered| covered.told.is_none()),
-            "unconfirmed_facts": unconfirmed,
-            "corrections": corrections,
-        });
-        Ok(self.prompts.teacher.render(values)?)
-    }
-
-    /// The lesson as a participant sees it: its own turns are the model's, all others are put
-    /// together as the user's, so that both alternate.
-    fn view(&self, transcript: &Transcript, index: usize) -> Result<Vec<Message>, DialogueError> {
-        let me = &self.speakers[index];
-        let mut turns = Vec::new();
-        if me.part == Part::Teacher {
-            let opening = self
-                .prompts
-                .opening
-                .render(json!({ "title": self.syllabus.title }))?;
-            turns.push((false, opening));
-        }
-        for turn in &transcript.turns {
-            let mine = turn.speaker == me.name;
-            let text = if mine || self.speakers.len() == 2 {
-                turn.text.clone()
-            } else {
-                format!("{}: {}", turn.speaker, turn.text)
-            };
-            turns.push((mine, text));
-        }
-        Ok(alternating(turns))
-    }
-
-    fn turn_seed(&self, turn: usize, attempt: usize) -> u64 {
-        let mut hasher = Sha256::new();
-        for part in [self.options.seed, turn as u64, attempt as u64] {
-            hasher.update(part.to_le_bytes());
-        }
-        let digest: [u8; 32] = hasher.finalize().into();
-        let (first, _) = digest.as_chunks::<8>();
-        u64::from_le_bytes(first[0])
-    }
-
     fn findings(
         &self,
         transcript: &Transcript,
@@ -603,45 +385,10 @@ impl Lesson {
     }
 }
 
-/// Messages of the user and of the model in turn: what one side says in a row is put together.
-pub(super) fn alternating(turns: Vec<(bool, String)>) -> Vec<Message> {
-    let mut messages: Vec<Message> = Vec::new();
-    let mut last = None;
-    for (mine, text) in turns {
-        match messages.last_mut() {
-            Some(message) if last == Some(mine) => {
-                message.content.push_str("\n\n");
-                message.content.push_str(&text);
-            }
-            _ if mine => messages.push(Message::assistant(text)),
-            _ => messages.push(Message::user(text)),
-        }
-        last = Some(mine);
-    }
-    messages
-}
-
 fn given_up(finding: &Finding) -> LessonEnding {
     LessonEnding::Guard {
         guard: finding.guard.clone(),
         message: finding.message.clone(),
-    }
-}
-
-fn save(transcript: &Transcript, path: &Path) -> Result<(), DialogueError> {
-    let write = || {
-        let mut file = AtomicWriteFile::open(path)?;
-        file.write_all(&serde_json::to_vec_pretty(transcript)?)?;
-        file.commit()
-    };
-    write().map_err(io("write", path))
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DialogueError {
-    move |source| DialogueError::Io {
-        action,
-        path: path.to_owned(),
-        source,
     }
 }
 

@@ -1,3 +1,5 @@
+//! Tests of elicit.
+
 use std::sync::Arc;
 
 use jiff::Timestamp;

@@ -88,12 +88,11 @@ impl Run<'_> {
     /// Sends everything through all segments, and returns the keys of the last chunks.
     fn all_segments(&mut self, input: Input<'_>) -> Result<Vec<String>, PipelineError> {
         let mut segments = segments(self.pipeline).into_iter();
-        let mut begin = 0;
         let Some(Segment::Each(first)) = segments.next() else {
             unreachable!("the first segment looks at records one by one")
         };
         let mut chunks = self.read_input(input, &first)?;
-        begin += first.len();
+        let mut begin = first.len();
         for segment in segments {
             chunks = match segment {
                 Segment::Each(stages) => {
@@ -151,8 +150,7 @@ impl Run<'_> {
     ) -> Result<String, PipelineError> {
         let path = self.store.records_path(key);
         let content = fs::read(&path).map_err(PipelineError::io("read", &path))?;
-        let key = key.to_owned();
-        let store = self.store.clone();
+        let (key, store) = (key.to_owned(), self.store.clone());
         self.chunk(&sha256(&content), stages, begin, move || store.read(&key))
     }
 

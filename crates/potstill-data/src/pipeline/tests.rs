@@ -1,3 +1,5 @@
+//! Tests of pipeline.
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;

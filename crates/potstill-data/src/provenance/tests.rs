@@ -1,3 +1,5 @@
+//! Tests of provenance.
+
 use std::fs;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of activation.
+
 use burn::prelude::*;
 use potstill_testkit::plain_device;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The update against its formula, and fused against composed.
+
 use burn::prelude::*;
 use burn::tensor::DType;
 use potstill_testkit::{

@@ -1,3 +1,5 @@
+//! Tests of attach.
+
 use burn::prelude::*;
 use burn::tensor::FloatDType;
 use potstill_testkit::{

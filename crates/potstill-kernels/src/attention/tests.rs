@@ -1,3 +1,5 @@
+//! Tests of attention.
+
 use burn::prelude::*;
 use burn::tensor::DType;
 use potstill_testkit::{

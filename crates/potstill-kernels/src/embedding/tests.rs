@@ -1,3 +1,5 @@
+//! Tests of embedding.
+
 use burn::prelude::*;
 use potstill_testkit::{autodiff_device, values};
 

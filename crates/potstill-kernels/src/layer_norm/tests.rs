@@ -1,3 +1,5 @@
+//! Tests of layer norm.
+
 use burn::prelude::*;
 use proptest::prelude::*;
 

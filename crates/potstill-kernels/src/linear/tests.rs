@@ -1,3 +1,5 @@
+//! Tests of linear.
+
 use burn::prelude::*;
 use potstill_testkit::{autodiff_device, plain_device, values};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of rms norm.
+
 use burn::prelude::*;
 use potstill_testkit::{autodiff_device, plain_device};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of rotary.
+
 use burn::prelude::*;
 use potstill_testkit::{Tolerance, assert_close, plain_device, values};
 use proptest::prelude::*;

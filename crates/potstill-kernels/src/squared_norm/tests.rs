@@ -1,3 +1,5 @@
+//! The sum of squares against itself in f64.
+
 use burn::prelude::*;
 use potstill_testkit::{normals, plain_device};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of local chat.
+
 use burn::prelude::*;
 use potstill_core::{
     ChatFinish, Generate, GenerateOptions, Message, Sampling, SpecialTokens, TokenBatch, TokenRow,

@@ -1,3 +1,5 @@
+//! Tests of text stream.
+
 use proptest::prelude::*;
 
 use super::*;

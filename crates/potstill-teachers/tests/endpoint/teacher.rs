@@ -245,16 +245,10 @@ fn teaches_what_the_model_says(server: &Server, documents: [&[u32]; 3], k: usize
         for (column, (id, log_prob)) in expected.into_iter().enumerate() {
             let at = row * k + column;
             assert_eq!(ids[at], i64::from(id), "{context:?}");
-            assert!(
-                (log_probs[at] - log_prob).abs() < 1e-5,
-                "{context:?}"
-            );
+            assert!((log_probs[at] - log_prob).abs() < 1e-5, "{context:?}");
             rest -= log_prob.exp();
         }
-        assert!(
-            (tail[row] - rest.ln()).abs() < 1e-4,
-            "{context:?}"
-        );
+        assert!((tail[row] - rest.ln()).abs() < 1e-4, "{context:?}");
     }
 }
 

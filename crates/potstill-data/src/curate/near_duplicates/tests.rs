@@ -1,3 +1,5 @@
+//! Tests of near duplicates.
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! Tests of guard.
+
 use potstill_core::TokenLogProb;
 
 use super::*;

@@ -1,7 +1,11 @@
+//! Tests of lesson.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use potstill_core::{ChatError, Role};
+use std::sync::Arc;
+
+use potstill_core::{ChatError, ChatModel, ChatRequest, Role};
 use potstill_testkit::ScriptedChat;
 
 use super::super::{Farewells, Meandering, QuizOptions, take_quiz};

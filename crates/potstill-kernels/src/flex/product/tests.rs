@@ -1,3 +1,5 @@
+//! Tests of product.
+
 use potstill_testkit::{Tolerance, assert_close, normals};
 use proptest::prelude::*;
 

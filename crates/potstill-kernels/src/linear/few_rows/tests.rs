@@ -1,3 +1,5 @@
+//! Tests of few rows.
+
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
 use burn::prelude::*;
