@@ -11,7 +11,8 @@
 //!   lets it read each token once, and a [`Sampler`] chooses the next one.
 //!
 //! Norms, softmax and rotations are computed in f32 whatever the dtype of the weights; a student is
-//! f32 unless asked otherwise.
+//! f32 unless asked otherwise. Decoding keeps all activations in f32, so that a model loaded in half
+//! precision is rounded once, in its weights, of which flex then reads half the bytes.
 //!
 //! ```
 //! use burn::prelude::*;

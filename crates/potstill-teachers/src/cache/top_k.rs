@@ -161,7 +161,8 @@ impl TopKCode {
         }
         let log_mass = ((-f64::from(tail).exp_m1()).ln() - total.ln()) as f32;
         for log_prob in &mut *out.log_probs {
-            *log_prob += log_mass;
+            // A single token far down, which only foreign bytes say, is certain: rounded, 1e-7 more.
+            *log_prob = (*log_prob + log_mass).min(0.0);
         }
         out.tail[0] = tail;
         Ok(())

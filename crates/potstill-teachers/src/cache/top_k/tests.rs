@@ -77,6 +77,14 @@ fn one_certain_token_is_kept() {
     assert!(decoded.tail.is_finite() && decoded.tail < -30.0);
 }
 
+#[test]
+fn a_single_token_far_below_the_first_level_is_not_more_than_certain() {
+    let bytes = [0, 205, 2, 144, 146];
+    let code = TopKCode::new(1, 5, 13);
+    let decoded = decode(code, &bytes[..code.row_bytes()]).unwrap();
+    assert!(decoded.log_probs[0] <= 0.0, "{:?}", decoded.log_probs);
+}
+
 fn rows() -> impl Strategy<Value = (Vec<f32>, usize, usize)> {
     (1usize..400).prop_flat_map(|vocab| {
         let logits = proptest::collection::vec(-12.0f32..12.0, vocab);
