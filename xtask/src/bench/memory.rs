@@ -1,11 +1,11 @@
-//! The peak memory of a step as its rows grow, at a fixed chunk.
+//! The peak memory of a step as its rows grow, at a fixed chunk, and what its loss alone needs.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Options;
 use super::alone::worker;
-use super::side::Heap;
+use super::side::{Heap, Worker};
 use super::turns::alternate;
 use crate::project::Project;
 
@@ -25,14 +25,11 @@ pub(super) fn run(project: &Project, options: &Options) -> Result<()> {
         for (peak, vocab) in peaks.iter_mut().zip(VOCABULARIES) {
             let (batch, vocab) = (batch.to_string(), vocab.to_string());
             let work = ["step", "--batch", &batch, "--vocab", &vocab];
-            let name = format!("a step of {batch} sequences");
-            let sides = vec![(name, worker.command(Heap::Keeping, &work))];
-            let bytes = alternate(sides, 1)?[0].peak_rss_bytes;
-            *peak =
-                bytes.context("this system does not tell how much memory a process took")? as f64;
+            *peak = peak_bytes(&worker, &work)?;
         }
         measured.push((batch * SEQ, peaks));
     }
+    let loss = peak_bytes(&worker, &["loss"])? - peak_bytes(&worker, &["loss", "--idle"])?;
     let (first, last) = (measured[0], measured[measured.len() - 1]);
     let growth = [0, 1].map(|i| (last.1[i] - first.1[i]) / (last.0 - first.0) as f64);
     let logits = VOCABULARIES[0] * size_of::<f32>();
@@ -47,6 +44,7 @@ pub(super) fn run(project: &Project, options: &Options) -> Result<()> {
             "peaks": peaks,
             "bytes_a_row": growth,
             "bytes_of_a_row_of_logits": logits,
+            "loss_extra_bytes": loss,
         });
         println!("{document}");
         return Ok(());
@@ -63,5 +61,18 @@ pub(super) fn run(project: &Project, options: &Options) -> Result<()> {
         growth[1] / 1e3,
         logits as f64 / 1e3
     );
+    println!(
+        "A loss of {} rows takes {:.0} MB beside its inputs and gradients; their logits would take {:.0} MB a model.",
+        BATCHES[0] * SEQ,
+        loss / 1e6,
+        (BATCHES[0] * SEQ * logits) as f64 / 1e6
+    );
     Ok(())
+}
+
+/// The most memory that a worker took to do `work` twice.
+fn peak_bytes(worker: &Worker, work: &[&str]) -> Result<f64> {
+    let sides = vec![(work.join(" "), worker.command(Heap::Keeping, work))];
+    let bytes = alternate(sides, 1)?[0].peak_rss_bytes;
+    Ok(bytes.context("this system does not tell how much memory a process took")? as f64)
 }

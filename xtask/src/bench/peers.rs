@@ -66,11 +66,14 @@ pub(super) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
             ];
             let [ours, theirs] = <[_; 2]>::try_from(alternate(sides, arguments.turns)?)
                 .expect("two sides give two results");
-            pairs.push(Pair {
+            let pair = Pair {
                 peer: other.clone(),
                 ours,
                 theirs,
-            });
+            };
+            // All pairs take many minutes: what is measured is shown, should they be cut short.
+            eprintln!("{}", report::row(&pair));
+            pairs.push(pair);
         }
         if !pairs.is_empty() {
             results.push((case, pairs));

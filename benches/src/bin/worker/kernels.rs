@@ -5,14 +5,14 @@ use std::time::Instant;
 use anyhow::Result;
 use benches::{BATCH, D_MODEL, SEQ, VOCAB, normal};
 use potstill::burn::tensor::{Device, Distribution, Tensor};
-use potstill::core::{LmHead, Prediction};
 use potstill_kernels::{
-    Activation, AdamWUpdate, AttentionMask, AttentionOptions, Divergence, adamw, attention, gated,
-    linear_divergence, rms_norm, squared_norm, use_portable_bodies,
+    Activation, AdamWUpdate, AttentionMask, AttentionOptions, adamw, attention, gated, rms_norm,
+    squared_norm, use_portable_bodies,
 };
 use serde_json::{Map, Value, json};
 
 use crate::backend::Backend;
+use crate::loss::Loss;
 use crate::turns;
 
 #[derive(Debug, clap::Args)]
@@ -77,30 +77,15 @@ fn timed(work: &dyn Fn(), device: &Device) -> Result<f64> {
 
 /// Forward KL from one head to another, with the gradients of the student's.
 fn divergence(device: &Device) -> Kernel {
-    let deviation = (D_MODEL as f64).sqrt().recip();
-    let training = device.clone().autodiff();
-    let hidden = normal([ROWS, D_MODEL], 1.0, &training).require_grad();
-    let head = LmHead::new(normal([VOCAB, D_MODEL], deviation, &training).require_grad());
-    let teacher = (
-        normal([ROWS, D_MODEL], 1.0, device),
-        normal([VOCAB, D_MODEL], deviation, device),
-    );
-    let prediction = Prediction::Deferred {
-        hidden: teacher.0,
-        head: LmHead::new(teacher.1),
-    };
+    let loss = Loss::new(device);
     let products = (
-        hidden.clone().without_autodiff(),
-        head.weight.clone().without_autodiff(),
+        loss.hidden.clone().without_autodiff(),
+        loss.head.weight.clone().without_autodiff(),
         normal([CHUNK, VOCAB], 1.0, device),
     );
     Kernel {
         name: "linear_divergence",
-        work: Box::new(move || {
-            let forward_kl = Divergence::ForwardKl;
-            let _ =
-                linear_divergence(&hidden, &head, &prediction, forward_kl, 1.0, None).backward();
-        }),
+        work: Box::new(move || loss.differentiate()),
         floor: Some(Box::new(move || {
             let (hidden, weight, gradient) = &products;
             for start in (0..ROWS).step_by(CHUNK) {

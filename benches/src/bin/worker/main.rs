@@ -14,7 +14,9 @@
 
 mod backend;
 mod decode;
+mod half;
 mod kernels;
+mod loss;
 mod parts;
 mod step;
 mod turns;
@@ -38,6 +40,10 @@ enum Work {
     Parts(step::Arguments),
     /// Greedy decoding with a KV cache.
     Decode(decode::Arguments),
+    /// A teacher in half precision beside itself in f32.
+    Half(half::Arguments),
+    /// A loss through a head, or only its inputs.
+    Loss(loss::Arguments),
     /// Fused operations beside the same composed of burn's.
     Kernels(kernels::Arguments),
 }
@@ -47,6 +53,8 @@ fn main() -> Result<()> {
         Work::Step(arguments) => step::run(&arguments),
         Work::Parts(arguments) => parts::run(&arguments),
         Work::Decode(arguments) => decode::run(&arguments),
+        Work::Half(arguments) => half::run(&arguments),
+        Work::Loss(arguments) => loss::run(&arguments),
         Work::Kernels(arguments) => kernels::run(&arguments),
     }
 }

@@ -39,21 +39,26 @@ pub(super) fn tables(backend: &str, results: &[(Case, Vec<Pair>)]) -> String {
         lines.push("| PyTorch | theirs, s | ours, s | times as fast | their peak | ours |".into());
         lines.push("|---|---:|---:|---:|---:|---:|".into());
         for pair in pairs {
-            lines.push(format!(
-                "| {} | {:.2} | {:.2} | {:.2} | {} | {} |",
-                pair.peer.name(),
-                pair.theirs.seconds(),
-                pair.ours.seconds(),
-                pair.speed(),
-                gigabytes(pair.theirs.peak_rss_bytes),
-                gigabytes(pair.ours.peak_rss_bytes),
-            ));
+            lines.push(row(pair));
         }
         lines.push(String::new());
         lines.extend(verdicts(case, pairs));
         lines.push(String::new());
     }
     lines.join("\n")
+}
+
+/// A row of the table.
+pub(super) fn row(pair: &Pair) -> String {
+    format!(
+        "| {} | {:.2} | {:.2} | {:.2} | {} | {} |",
+        pair.peer.name(),
+        pair.theirs.seconds(),
+        pair.ours.seconds(),
+        pair.speed(),
+        gigabytes(pair.theirs.peak_rss_bytes),
+        gigabytes(pair.ours.peak_rss_bytes),
+    )
 }
 
 /// One line for each target of `case`.
