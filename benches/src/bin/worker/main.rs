@@ -17,6 +17,7 @@ mod decode;
 mod kernels;
 mod parts;
 mod step;
+mod tokenize;
 mod turns;
 mod usage;
 
@@ -40,6 +41,10 @@ enum Work {
     Decode(decode::Arguments),
     /// Fused operations beside the same composed of burn's.
     Kernels(kernels::Arguments),
+    /// Reads, encodes, packs and writes a file of texts.
+    Tokenize(tokenize::Arguments),
+    /// Takes the tokenizer out of a checkpoint.
+    Tokenizer(tokenize::Extract),
 }
 
 fn main() -> Result<()> {
@@ -48,5 +53,7 @@ fn main() -> Result<()> {
         Work::Parts(arguments) => parts::run(&arguments),
         Work::Decode(arguments) => decode::run(&arguments),
         Work::Kernels(arguments) => kernels::run(&arguments),
+        Work::Tokenize(arguments) => tokenize::run(&arguments),
+        Work::Tokenizer(arguments) => tokenize::extract(&arguments),
     }
 }
