@@ -9,9 +9,14 @@
 //!   [`RecordWriter`] move records in and out of JSONL and Parquet files, whatever their [`Layout`],
 //!   [`read_text`] cuts up plain text, and [`split_held_out`] keeps some for evaluation.
 //! - [`ChatTemplate`] renders conversations as Hugging Face does, [`TextTokenizer`] encodes them.
-//! - [`encode_records`] decides with [`LossOn`] which tokens count; [`pack`] fills rows; [`Loader`]
-//!   shuffles them into batches, from a position that can be saved and restored.
+//! - [`encode_records`] decides with [`LossOn`] which tokens count; [`pack`] fills rows; [`pack_stream`]
+//!   does both for what memory does not hold; [`Loader`] shuffles rows into batches, from a position
+//!   that can be saved and restored.
 //! - [`StopStrings`] ends generated text.
+//! - A [`Pipeline`] sends records through stages, resumes after a kill, and accounts for every one;
+//!   a [`ChatJournal`] keeps what a model answered on the way.
+//!
+//! The feature `parquet`, on by default, adds Parquet to JSONL.
 //!
 //! Every stage accounts for what it was given: records in are documents out plus rejected ones by
 //! reason, and no token that counts is lost in packing.

@@ -1,7 +1,7 @@
 //! What each stage did.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, Table};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table};
 use potstill_data::{Manifest, StageReport};
 
 use crate::memory::Peaks;
@@ -9,15 +9,17 @@ use crate::memory::Peaks;
 /// A table of the stages, and a line about the whole run.
 pub(crate) fn stages(manifest: &Manifest, peaks: &Peaks, seconds: f64) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
-        "",
-        "in",
-        "kept",
-        "rejected",
-        "MB in",
-        "MB/s",
-        "peak RSS, MB",
-    ]);
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
+        .set_header([
+            "",
+            "in",
+            "kept",
+            "rejected",
+            "MB in",
+            "MB/s",
+            "peak RSS, MB",
+        ]);
     for (index, stage) in manifest.stages.iter().enumerate() {
         let later = || {
             let mut stages = manifest.stages[index..].iter();
