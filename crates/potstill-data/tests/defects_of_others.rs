@@ -103,8 +103,15 @@ impl Stage for Crash {
 fn a_crashed_stage_stops_the_run_and_leaves_no_empty_rows() {
     let folder = tempfile::tempdir().unwrap();
     let crash = Crash(AtomicUsize::new(0));
-    let result = Pipeline::new(options()).stage(crash).run(records(12), folder.path());
-    assert!(result.unwrap_err().to_string().contains("\"crash\" cannot work"));
+    let result = Pipeline::new(options())
+        .stage(crash)
+        .run(records(12), folder.path());
+    assert!(
+        result
+            .unwrap_err()
+            .to_string()
+            .contains("\"crash\" cannot work")
+    );
     assert!(!folder.path().join("output.jsonl").exists());
     let manifest = std::fs::read(folder.path().join("manifest.json")).unwrap();
     let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
@@ -112,7 +119,9 @@ fn a_crashed_stage_stops_the_run_and_leaves_no_empty_rows() {
     assert_eq!(manifest.stages[0].records_kept, 4);
     // What was done is found again, and the rest follows.
     let healed = Crash(AtomicUsize::new(2));
-    let manifest = Pipeline::new(options()).stage(healed).run(records(12), folder.path());
+    let manifest = Pipeline::new(options())
+        .stage(healed)
+        .run(records(12), folder.path());
     assert_eq!(manifest.unwrap().output_records, 12);
 }
 
@@ -121,7 +130,12 @@ fn an_answer_that_cannot_be_read_is_rejected_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = ScriptedChat::new("teacher", |request| {
         let last = &request.messages[request.messages.len() - 1].content;
-        if last.contains("record 3") { "perhaps" } else { "good" }.to_owned()
+        if last.contains("record 3") {
+            "perhaps"
+        } else {
+            "good"
+        }
+        .to_owned()
     });
     let stage = LabelRecords::new(Elicitor::new(Arc::new(teacher)), ["good", "bad"]);
     let manifest = Pipeline::new(options())
@@ -148,7 +162,10 @@ fn classes_are_balanced_by_weights_and_never_by_copies() {
     let rows: Vec<Record> = (0..10)
         .map(|i| {
             let mut record = record(format!("record {i}"));
-            record.meta.insert("class".into(), json!(if i == 0 { "rare" } else { "common" }));
+            record.meta.insert(
+                "class".into(),
+                json!(if i == 0 { "rare" } else { "common" }),
+            );
             record
         })
         .collect();
