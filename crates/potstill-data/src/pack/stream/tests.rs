@@ -54,7 +54,7 @@ fn a_batch_also_ends_at_its_bytes() {
 #[test]
 fn an_unreadable_record_is_passed_on_and_the_rest_is_packed() {
     let unreadable = || Error::EmptyCorpus { path: "x".into() };
-    let records = vec![
+    let records = [
         Err(unreadable()),
         Ok(record("aa")),
         Err(unreadable()),
