@@ -4,6 +4,7 @@ mod alone;
 mod memory;
 mod peers;
 mod side;
+mod tokenize;
 mod turns;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum What {
     Memory(Options),
     /// Step and decoding beside PyTorch, the two taking turns on this machine.
     Peers(peers::Arguments),
+    /// Text to packed rows beside `datasets.map` with two processes.
+    Tokenize(tokenize::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,5 +59,6 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         What::Kernels(options) => alone::kernels(project, options),
         What::Memory(options) => memory::run(project, options),
         What::Peers(arguments) => peers::run(project, arguments),
+        What::Tokenize(arguments) => tokenize::run(project, arguments),
     }
 }

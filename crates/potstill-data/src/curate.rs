@@ -10,7 +10,7 @@
 //! Stages that look at all:
 //!
 //! - [`NearDuplicates`] keeps one record of each cluster of nearly equal ones, and
-//!   [`split_by_cluster`] never lets a cluster straddle.
+//!   [`split_by_cluster`] and [`HoldOutClusters`] never let a cluster straddle.
 //! - [`KeepScores`] and [`KeepDiverse`] choose; [`BalanceClasses`] weighs.
 //!
 //! [`rouge_l`] says how much of one text another repeats, in order.
@@ -27,6 +27,7 @@ mod scores;
 mod shingles;
 mod signature;
 mod split;
+mod words;
 
 pub use balance::BalanceClasses;
 pub use decontaminate::{
@@ -40,4 +41,4 @@ pub use personal_data::{MaskPersonalData, mask_personal_data};
 pub use rouge::{RougeL, rouge_l, rouge_tokens};
 pub use scores::{KeepScores, Wanted};
 pub use shingles::Shingles;
-pub use split::{ClusterSplit, split_by_cluster};
+pub use split::{ClusterSplit, HoldOutClusters, split_by_cluster};

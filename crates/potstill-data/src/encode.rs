@@ -88,11 +88,30 @@ pub fn encode_records(
     template: Option<&ChatTemplate>,
     options: &EncodeOptions,
 ) -> Result<EncodedRecords, Error> {
+    let mut report = EncodeReport::default();
+    let documents = encode_into(records, tokenizer, template, options, &mut report)?;
+    tracing::info!(%report, "encoded");
+    if documents.is_empty() {
+        return Err(Error::AllRejected {
+            report: Box::new(report),
+        });
+    }
+    Ok(EncodedRecords { documents, report })
+}
+
+/// Encodes records in parallel and adds them to a report. The order is that of the records, however
+/// many threads there are.
+pub(crate) fn encode_into(
+    records: &[Record],
+    tokenizer: &TextTokenizer,
+    template: Option<&ChatTemplate>,
+    options: &EncodeOptions,
+    report: &mut EncodeReport,
+) -> Result<Vec<Document>, Error> {
     let encoded: Vec<Result<Document, Error>> = records
         .par_iter()
         .map(|record| encode_record(record, tokenizer, template, options))
         .collect();
-    let mut report = EncodeReport::default();
     let mut documents = Vec::with_capacity(records.len());
     for result in encoded {
         match result {
@@ -106,13 +125,7 @@ pub fn encode_records(
             },
         }
     }
-    tracing::info!(%report, "encoded");
-    if documents.is_empty() {
-        return Err(Error::AllRejected {
-            report: Box::new(report),
-        });
-    }
-    Ok(EncodedRecords { documents, report })
+    Ok(documents)
 }
 
 /// A prompt and what follows it, with what the tokenizer's definition puts around a text.
@@ -123,7 +136,7 @@ fn encode_continuation(
     options: &EncodeOptions,
     [prompt_counts, completion_counts]: [bool; 2],
 ) -> Result<Document, Error> {
-    let whole = tokenizer.encode_with_offsets(&format!("{prompt}{completion}"), true)?;
+    let whole = tokenizer.encode_with_mask(&[prompt, completion].concat(), true)?;
     let added = whole.get_special_tokens_mask();
     let before = added.iter().take_while(|mask| **mask == 1).count();
     let after = added[before..]
@@ -135,7 +148,11 @@ fn encode_continuation(
     let body = &ids[before..ids.len() - after];
 
     let mut tokens = ids[..before].to_vec();
-    let prompt_tokens = tokenizer.encode(prompt, false)?;
+    let prompt_tokens = if prompt.is_empty() {
+        Vec::new()
+    } else {
+        tokenizer.encode(prompt, false)?
+    };
     let boundary = before + prompt_tokens.len();
     if body.starts_with(&prompt_tokens) {
         tokens.extend_from_slice(body);

@@ -52,6 +52,58 @@ pub enum Error {
         /// What is wrong with it.
         problem: RecordProblem,
     },
+    /// A row of a table that is not a record.
+    #[error("{}, row {row}: {problem}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// What is wrong with it.
+        problem: RecordProblem,
+    },
+    /// A row that no sane record fills.
+    #[error("{}, row {row}: the record is longer than {limit} bytes", path.display())]
+    RowTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// Most bytes that are read.
+        limit: usize,
+    },
+    /// A Parquet file cannot be read or written.
+    #[error("cannot {action} {} as Parquet", path.display())]
+    Parquet {
+        /// "read" or "write".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What `parquet` says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A Parquet file, and no code for it.
+    #[error("{} is a Parquet file; the feature \"parquet\" of potstill-data reads and writes it", path.display())]
+    WithoutParquet {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file whose format is not known.
+    #[error(
+        "the name of {} does not say what it is; records are read from .jsonl, .ndjson, .json and \
+         .parquet, and written to all of these but .json", path.display()
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of answers that another process writes to.
+    #[error("{} is in use by another run; give each its own", path.display())]
+    JournalInUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file without a record.
     #[error("{} holds no record; a corpus needs at least one", path.display())]
     EmptyCorpus {
@@ -240,6 +292,18 @@ impl Error {
             action,
             path,
             source,
+        }
+    }
+    #[cfg(feature = "parquet")]
+    pub(crate) fn parquet<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |source| Self::Parquet {
+            action,
+            path,
+            source: source.into(),
         }
     }
 }

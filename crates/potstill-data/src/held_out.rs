@@ -32,7 +32,7 @@ pub fn split_held_out(records: Vec<Record>, share: f64, seed: u64) -> Result<Hel
 }
 
 /// A number in [0, 1) that depends on a hash and a seed.
-fn uniform(hash: &[u8; 32], seed: u64) -> f64 {
+pub(crate) fn uniform(hash: &[u8; 32], seed: u64) -> f64 {
     let mixed = Sha256::new()
         .chain_update(seed.to_le_bytes())
         .chain_update(hash)

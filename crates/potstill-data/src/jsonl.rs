@@ -1,12 +1,10 @@
 //! Records in a file, one JSON object a line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use atomic_write_file::AtomicWriteFile;
-
-use crate::{Error, Record};
+use crate::{Error, Layout, Record, RecordWriter};
 
 const DEFAULT_MAX_LINE_BYTES: usize = 16 << 20;
 
@@ -32,6 +30,7 @@ pub fn read_jsonl(path: impl AsRef<Path>) -> Result<JsonlReader<BufReader<File>>
 pub struct JsonlReader<R> {
     reader: R,
     path: PathBuf,
+    layout: Layout,
     line: usize,
     max_line_bytes: usize,
     buffer: Vec<u8>,
@@ -45,6 +44,7 @@ impl<R: BufRead> JsonlReader<R> {
         Self {
             reader,
             path: path.into(),
+            layout: Layout::Detect,
             line: 0,
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             buffer: Vec::new(),
@@ -57,6 +57,13 @@ impl<R: BufRead> JsonlReader<R> {
     #[must_use]
     pub fn with_max_line_bytes(mut self, max_line_bytes: usize) -> Self {
         self.max_line_bytes = max_line_bytes;
+        self
+    }
+
+    /// Names the layout of the records.
+    #[must_use]
+    pub fn with_layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
         self
     }
 
@@ -93,11 +100,12 @@ impl<R: BufRead> JsonlReader<R> {
     }
 
     fn next_record(&mut self) -> Result<Option<Record>, Error> {
+        let layout = self.layout;
         loop {
             let parsed = match self.next_line()? {
                 None => return Ok(None),
                 Some(line) if line.trim().is_empty() => continue,
-                Some(line) => Record::from_json(line),
+                Some(line) => Record::from_json_as(line, layout),
             };
             let (path, line) = (&self.path, self.line);
             return parsed.map(Some).map_err(|problem| Error::Record {
@@ -143,19 +151,11 @@ pub fn write_jsonl<'a>(
     path: impl AsRef<Path>,
     records: impl IntoIterator<Item = &'a Record>,
 ) -> Result<usize, Error> {
-    let path = path.as_ref();
-    let failed = || Error::io("write", path);
-    let mut writer = BufWriter::new(AtomicWriteFile::open(path).map_err(failed())?);
-    let mut written = 0;
+    let mut writer = RecordWriter::jsonl(path.as_ref())?;
     for record in records {
-        writeln!(writer, "{}", record.to_json()).map_err(failed())?;
-        written += 1;
+        writer.write(record)?;
     }
-    let file = writer
-        .into_inner()
-        .map_err(|error| failed()(error.into_error()))?;
-    file.commit().map_err(failed())?;
-    Ok(written)
+    writer.finish()
 }
 
 #[cfg(test)]

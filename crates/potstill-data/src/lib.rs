@@ -1,17 +1,22 @@
 //! Text to batches.
 //!
 //! ```text
-//! read_jsonl, read_text ─▶ Record ─▶ ChatTemplate ─▶ TextTokenizer ─▶ Document ─▶ TokenRow ─▶ TokenBatch
-//!                                    └──────── encode_records ────────┘   pack       Loader
+//! read_records, read_text ─▶ Record ─▶ ChatTemplate ─▶ TextTokenizer ─▶ Document ─▶ TokenRow ─▶ TokenBatch
+//!                                      └──────── encode_records ────────┘   pack       Loader
 //! ```
 //!
-//! - [`Record`] is a conversation, a prompt with its completion, or plain text; [`read_jsonl`],
-//!   [`read_text`] and [`write_jsonl`] move records in and out of files, [`split_held_out`] keeps
-//!   some for evaluation.
+//! - [`Record`] is a conversation, a prompt with its completion, or plain text; [`read_records`] and
+//!   [`RecordWriter`] move records in and out of JSONL and Parquet files, whatever their [`Layout`],
+//!   [`read_text`] cuts up plain text, and [`split_held_out`] keeps some for evaluation.
 //! - [`ChatTemplate`] renders conversations as Hugging Face does, [`TextTokenizer`] encodes them.
-//! - [`encode_records`] decides with [`LossOn`] which tokens count; [`pack`] fills rows; [`Loader`]
-//!   shuffles them into batches, from a position that can be saved and restored.
+//! - [`encode_records`] decides with [`LossOn`] which tokens count; [`pack`] fills rows; [`pack_stream`]
+//!   does both for what memory does not hold; [`Loader`] shuffles rows into batches, from a position
+//!   that can be saved and restored.
 //! - [`StopStrings`] ends generated text.
+//! - A [`Pipeline`] sends records through stages, resumes after a kill, and accounts for every one;
+//!   a [`ChatJournal`] keeps what a model answered on the way.
+//!
+//! The feature `parquet`, on by default, adds Parquet to JSONL.
 //!
 //! Every stage accounts for what it was given: records in are documents out plus rejected ones by
 //! reason, and no token that counts is lost in packing.
@@ -55,6 +60,7 @@
 //! ```
 
 mod align;
+mod chat_journal;
 mod chat_template;
 mod curate;
 mod dialogue;
@@ -74,17 +80,20 @@ mod record;
 #[cfg(test)]
 mod sample_tokenizers;
 mod stop_strings;
+mod table;
 mod text_file;
 mod tokenizer;
 mod turn_spans;
 
 pub use align::{AlignedSpan, TokenAligner, TokenAlignment};
+pub use chat_journal::ChatJournal;
 pub use chat_template::ChatTemplate;
 pub use curate::{
-    BalanceClasses, ClusterSplit, Contamination, ContaminationReport, Decontaminate, KeepDiverse,
-    KeepLanguages, KeepScores, LimitText, MaskPersonalData, NearDuplicates, NearDuplicatesOptions,
-    OnContamination, Overlap, RougeL, Shingles, Survivor, TextLimits, Wanted, detect_language,
-    mask_personal_data, rouge_l, rouge_tokens, split_by_cluster,
+    BalanceClasses, ClusterSplit, Contamination, ContaminationReport, Decontaminate,
+    HoldOutClusters, KeepDiverse, KeepLanguages, KeepScores, LimitText, MaskPersonalData,
+    NearDuplicates, NearDuplicatesOptions, OnContamination, Overlap, RougeL, Shingles, Survivor,
+    TextLimits, Wanted, detect_language, mask_personal_data, rouge_l, rouge_tokens,
+    split_by_cluster,
 };
 pub use dialogue::{
     Action, Answer, Contradiction, Coverage, DialogueError, DialoguePrompts, Draft, Echo,
@@ -107,7 +116,9 @@ pub use error::{ConfigProblem, Error};
 pub use held_out::{HeldOutSplit, split_held_out};
 pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
 pub use loader::{Loader, LoaderOptions, LoaderState};
-pub use pack::{PackOptions, PackReport, Packed, Packing, pack};
+pub use pack::{
+    PackOptions, PackReport, Packed, PackedStream, Packing, StreamOptions, pack, pack_stream,
+};
 pub use pipeline::{
     Corpus, Ending, FailureCap, GlobalStage, Manifest, Outcome, Pipeline, PipelineError,
     PipelineOptions, Price, Progress, Rejected, Stage, StageContext, StageError, StageReport,
@@ -117,7 +128,10 @@ pub use prompt_template::{PromptError, PromptTemplate};
 pub use provenance::{
     Acceptance, Permission, PermissionSummary, Policy, PolicyError, Provenance, Terms, Violation,
 };
-pub use record::{Content, Record, RecordProblem};
+pub use record::{Content, Layout, Record, RecordProblem};
 pub use stop_strings::StopStrings;
+#[cfg(feature = "parquet")]
+pub use table::{ParquetReader, ParquetWriter, read_parquet};
+pub use table::{RecordReader, RecordWriter, read_records};
 pub use text_file::{TextSplit, read_text};
 pub use tokenizer::TextTokenizer;

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, Error};
 
+mod stream;
+
+pub use stream::{PackedStream, StreamOptions, pack_stream};
+
 /// How documents share rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +32,18 @@ pub struct PackOptions {
     /// Positions that each window of a document longer than a row repeats of the one before, as
     /// context. They count only in the first of the two.
     pub overlap: usize,
+}
+
+impl PackOptions {
+    fn check(&self, seq_len: usize) -> Result<(), Error> {
+        if seq_len > self.overlap {
+            return Ok(());
+        }
+        Err(Error::RowLength {
+            seq_len,
+            overlap: self.overlap,
+        })
+    }
 }
 
 /// Rows, and what is in them.
@@ -61,6 +77,17 @@ pub struct PackReport {
 }
 
 impl PackReport {
+    /// Adds what was done with further documents, for rows of the same length.
+    fn add(&mut self, other: &Self) {
+        self.documents += other.documents;
+        self.documents_left_out += other.documents_left_out;
+        self.documents_split += other.documents_split;
+        self.windows_left_out += other.windows_left_out;
+        self.rows += other.rows;
+        self.positions += other.positions;
+        self.positions_counted += other.positions_counted;
+    }
+
     /// Share of the rows' positions that hold nothing, when all rows are filled up to their length.
     #[must_use]
     pub fn padding_share(&self) -> f64 {
@@ -126,12 +153,13 @@ pub fn pack(
     seq_len: usize,
     options: &PackOptions,
 ) -> Result<Packed, Error> {
-    if seq_len <= options.overlap {
-        return Err(Error::RowLength {
-            seq_len,
-            overlap: options.overlap,
-        });
-    }
+    options.check(seq_len)?;
+    let packed = fill(documents, seq_len, options);
+    tracing::info!(report = %packed.report, "packed");
+    Ok(packed)
+}
+
+fn fill(documents: &[Document], seq_len: usize, options: &PackOptions) -> Packed {
     let mut report = PackReport {
         documents: documents.len(),
         seq_len,
@@ -172,8 +200,7 @@ pub fn pack(
         .flat_map(TokenRow::weights)
         .filter(|weight| **weight != 0.0)
         .count();
-    tracing::info!(%report, "packed");
-    Ok(Packed { rows, report })
+    Packed { rows, report }
 }
 
 /// A part of a document. The first `context` of its predictions belong to the window before.

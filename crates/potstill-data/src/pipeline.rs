@@ -5,10 +5,12 @@
 //!                       └─ rejected ──┴─▶ rejected.jsonl, with stage and reason
 //! ```
 //!
-//! Records pass through a chunk at a time, so memory does not grow with the input. Stages that follow
-//! each other share a *segment*; what a segment made of a chunk is kept on disk under a key that
-//! covers the chunk's content and everything that the segment's stages say changes what they do. A
-//! run that was killed finds its chunks again, and so does a run with another last stage.
+//! Records pass through in chunks, one for each thread at a time, so memory does not grow with the
+//! input; a model gets one chunk after the other. Stages that follow each other share a *segment*;
+//! what a segment made of a chunk is kept on disk under a key that covers the chunk's content and
+//! everything that the segment's stages say changes what they do. A run that was killed finds its
+//! chunks again, and so does a run with another last stage. What a model answered within a chunk
+//! that was not finished is kept by a [`ChatJournal`](crate::ChatJournal).
 //!
 //! For each stage: records in = records kept + rejected by reason + failed. Nothing is dropped:
 //! rejected and failed records are written beside the output.
@@ -22,6 +24,10 @@ use crate::Record;
 mod chunks;
 mod context;
 mod error;
+mod folder;
+mod global;
+mod intake;
+mod making;
 mod manifest;
 mod run;
 mod segment;
@@ -44,8 +50,11 @@ pub struct FailureCap {
 /// Settings of a [`Pipeline`].
 #[derive(Clone, Debug)]
 pub struct PipelineOptions {
-    /// Records that pass through at a time.
+    /// Most records of a chunk.
     pub chunk_records: usize,
+    /// Bytes of records after which a chunk is full, so that memory does not depend on how long they
+    /// are.
+    pub chunk_bytes: usize,
     /// Seed of everything that a stage draws.
     pub seed: u64,
     /// When to give up, keeping all that was done.
@@ -57,10 +66,11 @@ pub struct PipelineOptions {
 }
 
 impl Default for PipelineOptions {
-    /// 1,024 records at a time; gives up when more than half of at least ten records failed.
+    /// Chunks of 1,024 records or 8 MiB, whichever comes first; gives up when more than half of at least ten records failed.
     fn default() -> Self {
         Self {
             chunk_records: 1024,
+            chunk_bytes: 8 << 20,
             seed: 0,
             failure_cap: Some(FailureCap {
                 share: 0.5,
@@ -190,7 +200,7 @@ impl Pipeline {
         self
     }
 
-    /// Calls `observe` after every chunk.
+    /// Calls `observe` after every chunk, in their order.
     #[must_use]
     pub fn on_progress(mut self, observe: impl FnMut(Progress<'_>) + 'static) -> Self {
         self.on_progress = Some(Box::new(observe));
@@ -204,19 +214,20 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, a stage cannot work at all, or too many records failed; what
-    /// was done is kept, and the next run in the same folder goes on from there.
+    /// When a file cannot be written, another run is at work in the folder, a stage cannot work at
+    /// all, or too many records failed; what was done is kept, and the next run in the same folder
+    /// goes on from there.
     ///
     /// # Panics
     ///
-    /// Panics if `chunk_records` is 0 or two stages share a name.
+    /// Panics if `chunk_records` or `chunk_bytes` is 0 or two stages share a name.
     pub fn run<E: std::fmt::Display>(
         mut self,
         records: impl IntoIterator<Item = Result<Record, E>>,
         folder: impl AsRef<Path>,
     ) -> Result<Manifest, PipelineError> {
         assert!(
-            self.options.chunk_records > 0,
+            self.options.chunk_records > 0 && self.options.chunk_bytes > 0,
             "a chunk needs at least one record"
         );
         let mut names: Vec<&str> = self.steps.iter().map(Step::name).collect();

@@ -1,6 +1,8 @@
 //! One training example: a conversation, a prompt with its completion, or plain text.
 
 mod json;
+mod layout;
+mod problem;
 
 use std::borrow::Cow;
 
@@ -8,13 +10,14 @@ use potstill_core::Message;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub use json::RecordProblem;
+pub use layout::Layout;
+pub use problem::RecordProblem;
 
 /// One training example.
 ///
 /// In JSON it is one of `{"messages": [...]}`, `{"prompt": ..., "completion": ...}` and
-/// `{"text": ...}`, each with an optional `id`, `weight` and `meta`. The first of the three that is
-/// there counts. Other keys are kept in `meta`, and other keys of a message in
+/// `{"text": ...}`, each with an optional `id`, `weight` and `meta`. Other people's layouts are read
+/// too: see [`Layout`]. Other keys are kept in `meta`, and other keys of a message in
 /// `meta.message_keys` under the index of the message; nothing is dropped.
 ///
 /// # Examples
@@ -94,6 +97,27 @@ impl Record {
         }
     }
 
+    /// Bytes of all that is said.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match &self.content {
+            Content::Messages(messages) => {
+                messages.iter().map(|message| message.content.len()).sum()
+            }
+            Content::Completion { prompt, completion } => prompt.len() + completion.len(),
+            Content::Text(text) => text.len(),
+        }
+    }
+
+    /// About how many bytes the record takes in memory and on disk, `meta` included.
+    pub(crate) fn bytes(&self) -> usize {
+        let meta = self.meta.iter();
+        self.text_bytes()
+            + meta
+                .map(|(key, value)| key.len() + value_bytes(value))
+                .sum::<usize>()
+    }
+
     /// SHA-256 of what the record says; its id, weight and meta do not matter.
     #[must_use]
     pub fn content_hash(&self) -> [u8; 32] {
@@ -121,6 +145,18 @@ impl Record {
             }
         }
         hasher.finalize().into()
+    }
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value_bytes).sum(),
+        Value::Object(keys) => keys
+            .iter()
+            .map(|(key, value)| key.len() + value_bytes(value))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 

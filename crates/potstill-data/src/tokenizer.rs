@@ -133,6 +133,17 @@ impl TextTokenizer {
             .collect()
     }
 
+    /// Token ids, and which of them were added around the text.
+    pub(crate) fn encode_with_mask(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+    ) -> Result<Encoding, Error> {
+        self.tokenizer
+            .encode_fast(text, add_special_tokens)
+            .map_err(encoding_error)
+    }
+
     /// Token ids with their byte ranges in `text`.
     pub(crate) fn encode_with_offsets(
         &self,

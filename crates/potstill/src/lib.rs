@@ -16,13 +16,15 @@
 //!
 //! # Feature flags
 //!
-//! One for each backend of burn, additive; the device is chosen at run time.
+//! All are additive: one for each backend of burn, of which the device is chosen at run time, and one
+//! for a format of files.
 //!
-//! | feature | backend |
+//! | feature | what it adds |
 //! |---|---|
 //! | `flex` (default) | pure-Rust CPU |
 //! | `wgpu` | GPUs through WebGPU, Vulkan, Metal or DirectX |
 //! | `cuda` | NVIDIA GPUs |
+//! | `parquet` (default) | records from and to Parquet files |
 //! | `tch` | libtorch; see the project's ADR 0002 for how to point it at an installation |
 
 pub mod prelude;

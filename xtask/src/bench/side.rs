@@ -92,6 +92,13 @@ impl Worker {
         self.backend
     }
 
+    /// The command of work that needs no backend.
+    pub(super) fn plain(&self, work: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(work);
+        command
+    }
+
     /// The command of one piece of work, such as `["step", "--counted", "128"]`.
     pub(super) fn command(&self, heap: Heap, work: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

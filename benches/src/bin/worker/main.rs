@@ -19,6 +19,7 @@ mod kernels;
 mod loss;
 mod parts;
 mod step;
+mod tokenize;
 mod turns;
 mod usage;
 
@@ -46,6 +47,10 @@ enum Work {
     Loss(loss::Arguments),
     /// Fused operations beside the same composed of burn's.
     Kernels(kernels::Arguments),
+    /// Reads, encodes, packs and writes a file of texts.
+    Tokenize(tokenize::Arguments),
+    /// Takes the tokenizer out of a checkpoint.
+    Tokenizer(tokenize::Extract),
 }
 
 fn main() -> Result<()> {
@@ -56,5 +61,7 @@ fn main() -> Result<()> {
         Work::Half(arguments) => half::run(&arguments),
         Work::Loss(arguments) => loss::run(&arguments),
         Work::Kernels(arguments) => kernels::run(&arguments),
+        Work::Tokenize(arguments) => tokenize::run(&arguments),
+        Work::Tokenizer(arguments) => tokenize::extract(&arguments),
     }
 }

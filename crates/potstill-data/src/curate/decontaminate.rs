@@ -5,14 +5,14 @@
 //! in common (the rule of open-r1). The share of an item's runs that a record has tells a chance hit
 //! from a copy.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::rouge::rouge_tokens;
+use super::words::Words;
 use crate::{Outcome, Record, Rejected, Stage, StageContext, StageError};
 
 /// How closely a record resembles an item.
@@ -101,26 +101,25 @@ impl Decontaminate {
         hasher.update(&name);
         self.names.push(name);
         for (number, text) in texts.into_iter().enumerate() {
-            let words = rouge_tokens(text.as_ref());
-            let joined = words.join(" ");
+            let words = Words::of(text.as_ref());
             hasher.update([0]);
-            hasher.update(&joined);
+            hasher.update(words.joined());
             let index = self.items.len();
             for (runs, length) in self.runs.iter_mut().zip(LENGTHS) {
-                for run in hashes(&words, length) {
+                for run in once(&words, length, |_| true) {
                     runs.entry(run).or_default().push(index);
                 }
             }
-            if !words.is_empty() {
+            if words.len() > 0 {
                 self.whole
-                    .entry(xxh3_64(joined.as_bytes()))
+                    .entry(xxh3_64(words.joined().as_bytes()))
                     .or_default()
                     .push(index);
             }
             self.items.push(Item {
                 set,
                 number,
-                runs: hashes(&words, LENGTHS[0]).len(),
+                runs: once(&words, LENGTHS[0], |_| true).len(),
             });
         }
         self.fingerprint = hasher
@@ -134,11 +133,11 @@ impl Decontaminate {
     /// The items that a text resembles, in order; one entry for each, with its closest overlap.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Contamination> {
-        let words = rouge_tokens(text);
+        let words = Words::of(text);
         let mut found: BTreeMap<usize, (Overlap, usize)> = BTreeMap::new();
         let overlaps = [Overlap::EightWords, Overlap::ThirteenWords];
         for ((runs, length), overlap) in self.runs.iter().zip(LENGTHS).zip(overlaps) {
-            for run in hashes(&words, length) {
+            for run in once(&words, length, |run| runs.contains_key(run)) {
                 for &item in runs.get(&run).into_iter().flatten() {
                     let (closest, hits) = found.entry(item).or_insert((overlap, 0));
                     *closest = overlap.max(*closest);
@@ -146,7 +145,7 @@ impl Decontaminate {
                 }
             }
         }
-        let whole = xxh3_64(words.join(" ").as_bytes());
+        let whole = xxh3_64(words.joined().as_bytes());
         for &item in self.whole.get(&whole).into_iter().flatten() {
             let runs = self.items[item].runs;
             found.insert(item, (Overlap::Whole, runs));
@@ -170,12 +169,13 @@ impl Decontaminate {
     }
 }
 
-/// Hashes of the runs of `length` words, each once.
-fn hashes(words: &[String], length: usize) -> BTreeSet<u64> {
-    words
-        .windows(length)
-        .map(|run| xxh3_64(run.join(" ").as_bytes()))
-        .collect()
+/// Hashes of the runs of `length` words that are wanted, each once.
+fn once(words: &Words, length: usize, wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
+    let hashes = words.runs(length).map(|run| xxh3_64(run.as_bytes()));
+    let mut hashes: Vec<u64> = hashes.filter(wanted).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
 }
 
 impl Stage for Decontaminate {

@@ -1,10 +1,8 @@
 //! Texts that are too short, too long, not language, or say the same over and over.
 
-use std::collections::HashSet;
-use std::hash::Hash;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{Outcome, Record, Rejected, Stage, StageContext, StageError};
 
@@ -81,12 +79,12 @@ impl TextLimits {
             ("long words", mean_length(&words), self.max_mean_word),
             (
                 "repeated lines",
-                repeated(text.lines().filter(|line| !line.trim().is_empty())),
+                repeated(line_hashes(text)),
                 self.max_repeated_lines,
             ),
             (
                 "repeated words",
-                repeated(words.windows(3)),
+                repeated(trigram_hashes(&words).into_iter()),
                 self.max_repeated_trigrams,
             ),
         ];
@@ -121,15 +119,31 @@ fn mean_length(words: &[&str]) -> f64 {
     characters as f64 / words.len().max(1) as f64
 }
 
-/// Share of the items that came before.
-fn repeated<T: Hash + Eq>(items: impl Iterator<Item = T>) -> f64 {
-    let mut seen = HashSet::new();
-    let (mut all, mut again) = (0usize, 0usize);
-    for item in items {
-        all += 1;
-        again += usize::from(!seen.insert(item));
-    }
-    again as f64 / all.max(1) as f64
+/// Share of the items that came before, by their hashes.
+fn repeated(items: impl Iterator<Item = u64>) -> f64 {
+    let mut hashes: Vec<u64> = items.collect();
+    let all = hashes.len();
+    hashes.sort_unstable();
+    hashes.dedup();
+    (all - hashes.len()) as f64 / all.max(1) as f64
+}
+
+fn line_hashes(text: &str) -> impl Iterator<Item = u64> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| xxh3_64(line.as_bytes()))
+}
+
+/// Hashes of runs of three words, from those of the words.
+fn trigram_hashes(words: &[&str]) -> Vec<u64> {
+    let words: Vec<u64> = words.iter().map(|word| xxh3_64(word.as_bytes())).collect();
+    words
+        .windows(3)
+        .map(|run| {
+            run.iter().fold(0u64, |hash, word| {
+                (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            })
+        })
+        .collect()
 }
 
 /// Rejects records whose text breaks a limit.

@@ -1,11 +1,9 @@
 //! A text as a set of overlapping pieces.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::rouge::rouge_tokens;
+use super::words::Words;
 
 /// The pieces of which two texts are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,38 +21,35 @@ impl Shingles {
     /// than a piece is one piece; one without any has none.
     #[must_use]
     pub fn hashes(&self, text: &str) -> Vec<u64> {
-        let mut hashes: HashSet<u64> = HashSet::new();
-        match *self {
+        let mut hashes: Vec<u64> = match *self {
             Self::Words(size) => {
-                let words = rouge_tokens(text);
-                for window in windows(&words, size) {
-                    hashes.insert(xxh3_64(window.join(" ").as_bytes()));
-                }
+                let words = Words::of(text);
+                let size = size.clamp(1, words.len().max(1));
+                words.runs(size).map(hash).collect()
             }
             Self::Characters(size) => {
                 let text = text.to_lowercase();
                 let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                let characters: Vec<char> = text.chars().collect();
-                for window in windows(&characters, size) {
-                    let piece: String = window.iter().collect();
-                    hashes.insert(xxh3_64(piece.as_bytes()));
-                }
+                let mut bounds: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+                let size = size.clamp(1, bounds.len().max(1));
+                bounds.push(text.len());
+                let pieces = bounds.windows(size + 1);
+                pieces.map(|run| hash(&text[run[0]..run[size]])).collect()
             }
-        }
-        let mut hashes: Vec<u64> = hashes.into_iter().collect();
+        };
         hashes.sort_unstable();
+        hashes.dedup();
         hashes
     }
 }
 
-fn windows<T>(items: &[T], size: usize) -> impl Iterator<Item = &[T]> {
-    let size = size.clamp(1, items.len().max(1));
-    items.windows(size)
+fn hash(piece: &str) -> u64 {
+    xxh3_64(piece.as_bytes())
 }
 
 /// Share of the pieces of two texts that both have (Jaccard), from ascending hashes; 1 for two texts
 /// without pieces.
-pub(crate) fn jaccard(a: &[u64], b: &[u64]) -> f64 {
+pub(crate) fn jaccard<T: Ord>(a: &[T], b: &[T]) -> f64 {
     let (mut i, mut j, mut common) = (0, 0, 0usize);
     while i < a.len() && j < b.len() {
         match a[i].cmp(&b[j]) {
@@ -97,7 +92,7 @@ mod tests {
     #[test]
     fn the_overlap_is_counted() {
         assert_eq!(jaccard(&[1, 2, 3], &[2, 3, 4, 5]), 2.0 / 5.0);
-        assert_eq!(jaccard(&[], &[]), 1.0);
+        assert_eq!(jaccard::<u32>(&[], &[]), 1.0);
         assert_eq!(jaccard(&[], &[1]), 0.0);
     }
 }

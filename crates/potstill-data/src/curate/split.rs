@@ -3,9 +3,11 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::NearDuplicates;
-use crate::{Corpus, Error, Record, StageError};
+use crate::held_out::uniform;
+use crate::{Corpus, Error, GlobalStage, Outcome, Record, StageContext, StageError, Verdict};
 
 /// Records for training and for evaluation.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,25 +81,124 @@ pub fn split_by_cluster(
     Ok(split)
 }
 
+/// [`split_by_cluster`] for records that memory does not hold: notes under `meta.split` which part a
+/// record belongs to, "train" or "held_out".
+///
+/// What the first record of a cluster says and the seed decide where all of it goes, so that a
+/// cluster stays where it is when others come and go, and the share is met only on average.
+#[derive(Clone, Debug)]
+pub struct HoldOutClusters {
+    duplicates: NearDuplicates,
+    share: f64,
+    seed: u64,
+}
+
+impl HoldOutClusters {
+    /// Holds out about `share` of the clusters that `duplicates` finds.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the share is not between 0 and 1.
+    #[must_use]
+    pub fn new(duplicates: NearDuplicates, share: f64, seed: u64) -> Self {
+        assert!(
+            share > 0.0 && share < 1.0,
+            "the held-out share is {share}, it must be between 0 and 1"
+        );
+        Self {
+            duplicates,
+            share,
+            seed,
+        }
+    }
+}
+
+impl GlobalStage for HoldOutClusters {
+    fn name(&self) -> &'static str {
+        "hold-out-clusters"
+    }
+
+    fn configuration(&self) -> Value {
+        json!({"duplicates": self.duplicates.configuration(), "share": self.share, "seed": self.seed})
+    }
+
+    fn survey<'a>(
+        &'a self,
+        corpus: Corpus<'_>,
+        _: &StageContext<'_>,
+    ) -> Result<Verdict<'a>, StageError> {
+        let first = self.duplicates.first_of_each(corpus)?;
+        let mut is_held_out = vec![false; first.len()];
+        Ok(Box::new(move |row, mut record| {
+            let first = first[row as usize] as usize;
+            if first as u64 == row {
+                is_held_out[first] = uniform(&record.content_hash(), self.seed) < self.share;
+            }
+            let part = if is_held_out[first] {
+                "held_out"
+            } else {
+                "train"
+            };
+            record.meta.insert("split".into(), part.into());
+            Outcome::kept(record)
+        }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::Content;
 
-    #[test]
-    fn near_duplicates_never_straddle() {
-        let records: Vec<Record> = (0..200)
+    fn clusters_of_four() -> Vec<Record> {
+        (0..200)
             .map(|i| {
                 let words: Vec<String> = (0..30)
                     .map(|word| format!("w{}", (i / 4) * 100 + word))
                     .collect();
                 Content::Text(format!("{} version {}", words.join(" "), i % 4)).into()
             })
-            .collect();
+            .collect()
+    }
+
+    fn topic(record: &Record) -> String {
+        record.text().split(' ').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_stream_is_split_by_clusters_too() {
+        let records = clusters_of_four();
+        let read = || -> Box<dyn Iterator<Item = Result<Record, StageError>> + '_> {
+            Box::new(records.iter().cloned().map(Ok))
+        };
+        let clock = || Timestamp::UNIX_EPOCH;
+        let split = HoldOutClusters::new(NearDuplicates::new(Default::default()), 0.3, 5);
+        let mut verdict = split
+            .survey(Corpus::new(&read), &StageContext::new(0, &clock))
+            .unwrap();
+        let mut parts = std::collections::BTreeMap::new();
+        for (row, record) in (0..).zip(&records) {
+            let Outcome::Kept(kept) = verdict(row, record.clone()) else {
+                panic!("nothing is rejected")
+            };
+            let part = kept[0].meta["split"].as_str().unwrap().to_owned();
+            assert_eq!(
+                parts.entry(topic(record)).or_insert_with(|| part.clone()),
+                &part
+            );
+        }
+        let held_out = parts.values().filter(|part| *part == "held_out").count();
+        assert!((5..25).contains(&held_out), "{held_out}");
+    }
+
+    #[test]
+    fn near_duplicates_never_straddle() {
+        let records = clusters_of_four();
         let duplicates = NearDuplicates::new(Default::default());
         let split = split_by_cluster(records.clone(), &duplicates, 0.2, 3).unwrap();
         assert_eq!((split.train.len(), split.held_out.len()), (160, 40));
-        let topic = |record: &Record| record.text().split(' ').next().unwrap().to_owned();
         let held_out: std::collections::BTreeSet<String> =
             split.held_out.iter().map(topic).collect();
         assert_eq!(held_out.len(), 10);

@@ -15,7 +15,7 @@ use super::{PipelineError, StageReport};
 use crate::Record;
 
 /// Changes when the same stages would write other chunks.
-const SCHEMA: &str = "potstill.chunk/1";
+const SCHEMA: &str = "potstill.chunk/2";
 
 /// What makes a chunk what it is.
 pub(super) struct KeyParts<'a> {
@@ -59,7 +59,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 pub(super) fn lines(records: &[Record]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for record in records {
-        bytes.extend_from_slice(record.to_json().to_string().as_bytes());
+        bytes.extend_from_slice(record.to_json().as_bytes());
         bytes.push(b'\n');
     }
     bytes
@@ -87,10 +87,11 @@ pub(super) struct ChunkStore {
 }
 
 impl ChunkStore {
-    pub(super) fn open(folder: &Path) -> Result<Self, PipelineError> {
-        let folder = folder.join("chunks");
-        fs::create_dir_all(&folder).map_err(PipelineError::io("create", &folder))?;
-        Ok(Self { folder })
+    /// The chunks of a run's folder, which is there.
+    pub(super) fn open(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("chunks"),
+        }
     }
 
     pub(super) fn records_path(&self, key: &str) -> PathBuf {

@@ -21,13 +21,19 @@ pub enum PipelineError {
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// "create", "read" or "write".
+        /// "create", "read", "write", "lock" or "clean".
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system says.
         #[source]
         source: std::io::Error,
+    },
+    /// Another run is at work in the folder.
+    #[error("another run is at work in {}; wait for it, or choose another folder", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
     },
     /// A stage cannot work at all.
     #[error("stage {stage:?} cannot work")]

@@ -32,6 +32,8 @@ pub struct StageReport {
     pub configuration_hash: String,
     /// Records that came in.
     pub records_in: u64,
+    /// Bytes of text that they say.
+    pub text_bytes_in: u64,
     /// Records that came in and went on.
     pub records_kept: u64,
     /// Records that went out: more than were kept where one became several.
@@ -42,7 +44,7 @@ pub struct StageReport {
     pub failed: BTreeMap<String, u64>,
     /// Requests and tokens, those of earlier runs included.
     pub tally: Tally,
-    /// Seconds of work, those of earlier runs included.
+    /// Seconds of work, added up over the threads, those of earlier runs included.
     pub seconds: f64,
 }
 
@@ -54,6 +56,7 @@ impl StageReport {
     /// Adds the account of a chunk.
     pub(super) fn add(&mut self, chunk: &Self) {
         self.records_in += chunk.records_in;
+        self.text_bytes_in += chunk.text_bytes_in;
         self.records_kept += chunk.records_kept;
         self.records_out += chunk.records_out;
         for (reason, count) in &chunk.rejected {

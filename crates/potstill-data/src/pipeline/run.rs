@@ -1,16 +1,17 @@
 //! A run, from the first record to the manifest.
 
-use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
-use serde_json::json;
+use rayon::prelude::*;
 
-use super::chunks::{ChunkStore, Collected, KeyParts, Receipt, lines, sha256, write_atomically};
-use super::segment::{Account, Finished, empty_report, stage_seed};
+use super::chunks::{ChunkStore, Collected, Receipt, write_atomically};
+use super::folder::Claim;
+use super::intake::{Intake, Taken};
+use super::making::{Chunk, Given, Made, Workshop};
+use super::segment::empty_report;
 use super::{
-    Corpus, Ending, GlobalStage, Manifest, Observer, Pipeline, PipelineError, Progress, Stage,
-    StageContext, StageError, StageReport, Step, Tally, manifest, output_path,
+    Ending, GlobalStage, Manifest, Observer, Pipeline, PipelineError, Progress, Stage, StageReport,
+    Step, Tally, manifest, output_path,
 };
 use crate::Record;
 
@@ -28,11 +29,11 @@ pub(super) fn run(
     input: Input<'_>,
     folder: &Path,
 ) -> Result<Manifest, PipelineError> {
-    fs::create_dir_all(folder).map_err(PipelineError::io("create", folder))?;
+    let _claim = Claim::on(folder)?;
     let mut observe = pipeline.on_progress.take();
     let mut run = Run {
         pipeline,
-        store: ChunkStore::open(folder)?,
+        store: ChunkStore::open(folder),
         rejected: Collected::create(folder.join("rejected.jsonl"))?,
         manifest: begin(pipeline),
         visited: Vec::new(),
@@ -74,9 +75,9 @@ fn begin(pipeline: &Pipeline) -> Manifest {
     }
 }
 
-struct Run<'a> {
-    pipeline: &'a Pipeline,
-    store: ChunkStore,
+pub(super) struct Run<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) store: ChunkStore,
     rejected: Collected,
     manifest: Manifest,
     /// Every chunk of every segment, in order.
@@ -85,8 +86,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Sends everything through all segments, and returns the keys of the last chunks.
-    fn all_segments(&mut self, input: Input<'_>) -> Result<Vec<String>, PipelineError> {
+    /// Sends everything through all segments, and returns the last chunks.
+    fn all_segments(&mut self, input: Input<'_>) -> Result<Vec<Chunk>, PipelineError> {
         let mut segments = segments(self.pipeline).into_iter();
         let Some(Segment::Each(first)) = segments.next() else {
             unreachable!("the first segment looks at records one by one")
@@ -96,10 +97,7 @@ impl Run<'_> {
         for segment in segments {
             chunks = match segment {
                 Segment::Each(stages) => {
-                    let made = chunks
-                        .iter()
-                        .map(|key| self.stored_chunk(key, &stages, begin))
-                        .collect::<Result<_, _>>()?;
+                    let made = self.stored_chunks(chunks, &stages, begin)?;
                     begin += stages.len();
                     made
                 }
@@ -113,158 +111,88 @@ impl Run<'_> {
         Ok(chunks)
     }
 
+    /// Makes chunks of what comes in. The next ones are read while some are made.
     fn read_input(
         &mut self,
         input: Input<'_>,
         stages: &[&dyn Stage],
-    ) -> Result<Vec<String>, PipelineError> {
-        let size = self.pipeline.options.chunk_records;
-        let mut chunks = Vec::new();
-        let mut records = Vec::with_capacity(size);
-        for record in input {
-            self.manifest.input_records += 1;
-            match record {
-                Ok(record) => records.push(record),
-                Err(problem) => {
-                    self.manifest.unreadable += 1;
-                    let line = json!({"stage": "input", "reason": "unreadable", "detail": problem, "failed": false, "record": null});
-                    self.rejected.append(format!("{line}\n").as_bytes())?;
-                }
-            }
-            if records.len() == size {
-                let full = std::mem::replace(&mut records, Vec::with_capacity(size));
-                chunks.push(self.chunk(&sha256(&lines(&full)), stages, 0, || Ok(full))?);
-            }
-        }
-        if !records.is_empty() {
-            chunks.push(self.chunk(&sha256(&lines(&records)), stages, 0, || Ok(records))?);
-        }
-        Ok(chunks)
-    }
-
-    fn stored_chunk(
-        &mut self,
-        key: &str,
-        stages: &[&dyn Stage],
-        begin: usize,
-    ) -> Result<String, PipelineError> {
-        let path = self.store.records_path(key);
-        let content = fs::read(&path).map_err(PipelineError::io("read", &path))?;
-        let (key, store) = (key.to_owned(), self.store.clone());
-        self.chunk(&sha256(&content), stages, begin, move || store.read(&key))
-    }
-
-    /// Finds what the stages made of a chunk, or makes it.
-    fn chunk(
-        &mut self,
-        content: &str,
-        stages: &[&dyn Stage],
-        begin: usize,
-        records: impl FnOnce() -> Result<Vec<Record>, PipelineError>,
-    ) -> Result<String, PipelineError> {
-        let end = begin + stages.len();
-        let key = self.key(begin..end, "", content);
-        let found = self.store.find(&key);
-        let reused = found.is_some();
-        let receipt = match found {
-            Some(receipt) => receipt,
-            None => {
-                let mut account = Account::of(records()?);
-                for &stage in stages {
-                    account.pass(stage, &self.pipeline.options, &key)?;
-                }
-                self.keep(&key, account.finish())?
-            }
-        };
-        self.note(begin, &key, &receipt, reused)?;
-        Ok(key)
-    }
-
-    fn global(
-        &mut self,
-        chunks: &[String],
-        stage: &dyn GlobalStage,
-        begin: usize,
-    ) -> Result<Vec<String>, PipelineError> {
-        let surroundings = sha256(chunks.join("\n").as_bytes());
-        let keys: Vec<String> = chunks
-            .iter()
-            .enumerate()
-            .map(|(index, chunk)| {
-                self.key(begin..begin + 1, &surroundings, &format!("{index} {chunk}"))
-            })
-            .collect();
-        let found: Option<Vec<Receipt>> = keys.iter().map(|key| self.store.find(key)).collect();
-        if let Some(receipts) = found {
-            for (key, receipt) in keys.iter().zip(&receipts) {
-                self.note(begin, key, receipt, true)?;
-            }
-            return Ok(keys);
-        }
-        let seed = stage_seed(self.pipeline.options.seed, stage.name(), &surroundings);
-        let context = StageContext::new(seed, &self.pipeline.options.clock);
-        let failed = |source| PipelineError::Stage {
-            stage: stage.name().to_owned(),
-            source,
-        };
-        let mut begun = Instant::now();
+    ) -> Result<Vec<Chunk>, PipelineError> {
+        let options = &self.pipeline.options;
         let store = self.store.clone();
-        let read = || -> Box<dyn Iterator<Item = Result<Record, StageError>>> {
-            Box::new(chunks.iter().flat_map(|chunk| match store.read(chunk) {
-                Ok(records) => records.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(StageError::new(error))],
-            }))
+        let names = self.names(0..stages.len());
+        let workshop = Workshop {
+            store: &store,
+            options,
+            stages,
+            names: &names,
         };
-        let corpus = Corpus::new(&read);
-        let mut verdict = stage.survey(corpus, &context).map_err(failed)?;
-        let mut tally = context.tally();
-        let mut row = 0;
-        for (chunk, key) in chunks.iter().zip(&keys) {
-            let records = self.store.read(chunk)?;
-            let given = records.len();
-            let mut account = Account::of(Vec::new());
-            let outcomes = records
-                .into_iter()
-                .map(|record| {
-                    let outcome = verdict(row, record);
-                    row += 1;
-                    outcome
-                })
-                .collect();
-            let mut report = empty_report(stage.name(), stage.configuration());
-            // The survey is charged to the first chunk.
-            report.seconds = begun.elapsed().as_secs_f64();
-            report.tally = std::mem::take(&mut tally);
-            begun = Instant::now();
-            account.settle(report, given, outcomes)?;
-            let receipt = self.keep(key, account.finish())?;
-            self.note(begin, key, &receipt, false)?;
+        let width = workshop.width();
+        let mut intake = Intake::new(input, options);
+        let mut chunks = Vec::new();
+        let mut taken = intake.take(width);
+        loop {
+            self.manifest.input_records += taken.records;
+            self.manifest.unreadable += taken.unreadable;
+            self.rejected.append(&taken.rejected)?;
+            let (given, mut made, mut next) = (taken.chunks, Vec::new(), Taken::default());
+            let is_over = intake.is_over;
+            rayon::in_place_scope(|scope| {
+                let made = &mut made;
+                scope.spawn(move |_| *made = make_all(workshop, given));
+                if !is_over {
+                    next = intake.take(width);
+                }
+            });
+            self.note_all(0, made, &mut chunks)?;
+            if is_over {
+                return Ok(chunks);
+            }
+            taken = next;
         }
-        Ok(keys)
     }
 
-    fn key(&self, stages: std::ops::Range<usize>, surroundings: &str, content: &str) -> String {
-        let stages: Vec<(String, String)> = self.manifest.stages[stages]
+    fn stored_chunks(
+        &mut self,
+        chunks: Vec<Chunk>,
+        stages: &[&dyn Stage],
+        begin: usize,
+    ) -> Result<Vec<Chunk>, PipelineError> {
+        let store = self.store.clone();
+        let names = self.names(begin..begin + stages.len());
+        let workshop = Workshop {
+            store: &store,
+            options: &self.pipeline.options,
+            stages,
+            names: &names,
+        };
+        let mut all = Vec::with_capacity(chunks.len());
+        for chunks in chunks.chunks(workshop.width()) {
+            let given = chunks.iter().cloned().map(Given::Stored).collect();
+            self.note_all(begin, make_all(workshop, given), &mut all)?;
+        }
+        Ok(all)
+    }
+
+    pub(super) fn note_all(
+        &mut self,
+        begin: usize,
+        made: Vec<Result<Made, PipelineError>>,
+        chunks: &mut Vec<Chunk>,
+    ) -> Result<(), PipelineError> {
+        for made in made {
+            let made = made?;
+            self.note(begin, &made.chunk.key, &made.receipt, made.reused)?;
+            chunks.push(made.chunk);
+        }
+        Ok(())
+    }
+
+    /// Names of stages and hashes of their configurations.
+    pub(super) fn names(&self, stages: std::ops::Range<usize>) -> Vec<(String, String)> {
+        self.manifest.stages[stages]
             .iter()
             .map(|stage| (stage.name.clone(), stage.configuration_hash.clone()))
-            .collect();
-        KeyParts {
-            seed: self.pipeline.options.seed,
-            stages: &stages,
-            surroundings,
-            content,
-        }
-        .key()
-    }
-
-    fn keep(&mut self, key: &str, finished: Finished) -> Result<Receipt, PipelineError> {
-        let Finished {
-            records,
-            rejected,
-            receipt,
-        } = finished;
-        self.store.write(key, &records, &rejected, &receipt)?;
-        Ok(receipt)
+            .collect()
     }
 
     /// Adds a chunk to the account, tells the observer, and stops where too much has failed.
@@ -326,10 +254,10 @@ impl Run<'_> {
     }
 
     /// Puts the last chunks together.
-    fn collect(&mut self, chunks: &[String], folder: &Path) -> Result<(), PipelineError> {
+    fn collect(&mut self, chunks: &[Chunk], folder: &Path) -> Result<(), PipelineError> {
         let mut output = Collected::create(output_path(folder))?;
-        for key in chunks {
-            output.append_file(&self.store.records_path(key))?;
+        for chunk in chunks {
+            output.append_file(&self.store.records_path(&chunk.key))?;
         }
         self.manifest.output_sha256 = output.commit()?;
         self.manifest.output_records = match self.manifest.stages.last() {
@@ -344,18 +272,10 @@ impl Run<'_> {
         for key in &self.visited {
             self.rejected.append_file(&self.store.rejected_path(key))?;
         }
-        self.write_manifest(folder)?;
+        let options = &self.pipeline.options;
+        self.manifest.finished = (options.clock)();
+        self.manifest.cost = options.price.and_then(|price| price.of(self.tally()));
         self.rejected.commit()?;
-        Ok(self.manifest)
-    }
-
-    fn write_manifest(&mut self, folder: &Path) -> Result<(), PipelineError> {
-        self.manifest.finished = (self.pipeline.options.clock)();
-        self.manifest.cost = self
-            .pipeline
-            .options
-            .price
-            .and_then(|price| price.of(self.tally()));
         let path = folder.join("manifest.json");
         let text =
             serde_json::to_vec_pretty(&self.manifest).map_err(|error| PipelineError::Io {
@@ -363,7 +283,8 @@ impl Run<'_> {
                 path: path.clone(),
                 source: error.into(),
             })?;
-        write_atomically(&path, &text)
+        write_atomically(&path, &text)?;
+        Ok(self.manifest)
     }
 }
 
@@ -383,6 +304,13 @@ fn segments(pipeline: &Pipeline) -> Vec<Segment<'_>> {
         costly = matches!(step, Step::Each(stage) if stage.is_costly());
     }
     segments
+}
+
+fn make_all(workshop: Workshop<'_>, given: Vec<Given>) -> Vec<Result<Made, PipelineError>> {
+    given
+        .into_par_iter()
+        .map(|given| workshop.make(given))
+        .collect()
 }
 
 fn check(stage: &StageReport, share: f64, at_least: u64) -> Result<(), PipelineError> {

@@ -19,6 +19,7 @@ pub(super) fn empty_report(name: &str, configuration: Value) -> StageReport {
         configuration_hash: sha256(configuration.to_string().as_bytes()),
         configuration,
         records_in: 0,
+        text_bytes_in: 0,
         records_kept: 0,
         records_out: 0,
         rejected: BTreeMap::new(),
@@ -75,6 +76,7 @@ impl Account {
         let begun = Instant::now();
         let records = std::mem::take(&mut self.records);
         let given = records.len();
+        let text_bytes: usize = records.iter().map(Record::text_bytes).sum();
         let outcomes = if given == 0 {
             Vec::new()
         } else {
@@ -86,6 +88,7 @@ impl Account {
                 })?
         };
         let mut report = empty_report(stage.name(), stage.configuration());
+        report.text_bytes_in = text_bytes as u64;
         report.tally = context.tally();
         report.seconds = begun.elapsed().as_secs_f64();
         self.settle(report, given, outcomes)
@@ -139,10 +142,13 @@ impl Account {
             "reason": rejected.reason,
             "detail": rejected.detail,
             "failed": failed,
-            "record": rejected.record.to_json(),
         });
-        self.rejected.extend_from_slice(line.to_string().as_bytes());
-        self.rejected.push(b'\n');
+        let line = line.to_string();
+        // The record is JSON already.
+        let head = line.trim_end_matches('}');
+        let record = rejected.record.to_json();
+        self.rejected
+            .extend_from_slice(format!("{head},\"record\":{record}}}\n").as_bytes());
     }
 
     pub(super) fn finish(self) -> Finished {

@@ -65,7 +65,7 @@ fn a_problem_names_the_key_and_what_is_right() {
     );
     assert_eq!(
         problem(r#"{"prompt": "a"}"#),
-        r#"the record needs "messages", "prompt" and "completion", or "text"; it has ["prompt"]"#
+        r#"the record needs "messages", "prompt" and "completion", or "text" (or the keys of ShareGPT, Alpaca or UltraChat); it has ["prompt"]"#
     );
     assert_eq!(
         problem(r#"{"text": "a", "weight": -1}"#),

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::shingles::jaccard;
 use super::*;
-use crate::Content;
+use crate::{Content, Record};
 
 fn clusters(options: NearDuplicatesOptions, texts: &[String]) -> Vec<Vec<u64>> {
     let records = records(texts);
