@@ -95,9 +95,9 @@ pub use dialogue::{
 };
 pub use document::Document;
 pub use elicit::{
-    AnswerPrompts, Asked, CritiqueAndRevise, Elicitor, Evolution, EvolvePrompts, ExpandSeeds,
-    ExplanationTraces, LabelRecords, PracticeQuestions, PreferBy, PreferencePairs, Rationales,
-    Unanswered, Vote,
+    AnswerPrompts, AnswerSchema, Asked, CritiqueAndRevise, Elicitor, Evolution, EvolvePrompts,
+    ExpandSeeds, ExplanationTraces, LabelRecords, PracticeQuestions, PreferBy, PreferencePairs,
+    Rationales, SchemaMismatch, Unanswered, Vote,
 };
 pub use encode::{
     EncodeOptions, EncodeReport, EncodedRecords, Keep, LossOn, Rejection, encode_record,
