@@ -87,7 +87,7 @@ pub use curate::{
     mask_personal_data, rouge_l, rouge_tokens, split_by_cluster,
 };
 pub use dialogue::{
-    Action, Answer, Contradiction, Coverage, DialogueError, DialoguePrompts, Draft, Echo,
+    Action, Answer, Contradiction, Coverage, CutOff, DialogueError, DialoguePrompts, Draft, Echo,
     EmptyTurn, FactCoverage, Farewells, Finding, Graded, Guard, KeyFact, Lesson, LessonEnding,
     LessonOptions, Limits, Meandering, Part, Participant, Question, QuizOptions, QuizResult,
     RejectedTurn, Repetition, RoleFlip, Speaker, Syllabus, SyllabusProblem, Topic, Transcript,
