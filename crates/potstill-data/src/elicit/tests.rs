@@ -200,7 +200,7 @@ fn practice_questions_know_their_source() {
         )),
         &match run(
             &PracticeQuestions::new(ask(|_| "Q: Who?\nA: Ada.".into()), 1).with_text_kept(),
-            &[source.clone()],
+            std::slice::from_ref(&source),
         )
         .remove(0)
         {
