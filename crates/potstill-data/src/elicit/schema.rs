@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use boon::{Compiler, InstanceToken, SchemaIndex, Schemas, UrlLoader, ValidationError};
+use boon::{
+    CompileError, Compiler, InstanceToken, SchemaIndex, Schemas, UrlLoader, ValidationError,
+};
 use serde_json::Value;
 
 use crate::Error;
@@ -104,18 +106,19 @@ impl AnswerSchema {
         compiler.use_loader(Box::new(OnlyInside));
         compiler.enable_format_assertions();
         let mut schemas = Schemas::new();
-        let compiled = compiler
+        let unusable = |error: &CompileError| Error::AnswerSchema {
+            problem: format!("{error:#}").replace(LOCATION, ""),
+        };
+        compiler
             .add_resource(LOCATION, schema.clone())
-            .and_then(|()| compiler.compile(LOCATION, &mut schemas));
-        match compiled {
-            Ok(root) => Ok(Self {
-                source: schema,
-                compiled: Arc::new(Compiled { schemas, root }),
-            }),
-            Err(error) => Err(Error::AnswerSchema {
-                problem: format!("{error:#}").replace(LOCATION, ""),
-            }),
-        }
+            .map_err(|error| unusable(&error))?;
+        let root = compiler
+            .compile(LOCATION, &mut schemas)
+            .map_err(|error| unusable(&error))?;
+        Ok(Self {
+            source: schema,
+            compiled: Arc::new(Compiled { schemas, root }),
+        })
     }
 
     /// The schema as it was given.
