@@ -34,7 +34,7 @@ pub use coverage::{Coverage, FactCoverage};
 pub use draft::draft_syllabus;
 pub use error::{DialogueError, SyllabusProblem};
 pub use guard::{
-    Action, Contradiction, Draft, Echo, EmptyTurn, Farewells, Finding, Guard, Meandering,
+    Action, Contradiction, CutOff, Draft, Echo, EmptyTurn, Farewells, Finding, Guard, Meandering,
     Repetition, RoleFlip, Unsure, default_guards,
 };
 pub use lesson::{Lesson, LessonOptions, Limits, Participant};

@@ -3,7 +3,8 @@
 //! Every method is a [`Stage`](crate::Stage) of a [`Pipeline`](crate::Pipeline) that asks a
 //! [`ChatModel`](potstill_core::ChatModel) through an [`Elicitor`]. Prompts are templates that a user
 //! can replace. Answers are read strictly: what cannot be read, was cut off or is empty is rejected
-//! with its reason and never guessed. Every record that a model made carries its
+//! with its reason and never guessed; where an [`AnswerSchema`] is given, so is what does not follow
+//! it. Every record that a model made carries its
 //! [`Provenance`](crate::Provenance).
 //!
 //! - [`LabelRecords`] asks for one of a few labels.
@@ -24,6 +25,7 @@ mod practice;
 mod preference;
 mod rationale;
 mod revise;
+mod schema;
 
 use serde_json::{Value, json};
 
@@ -39,6 +41,7 @@ pub use practice::PracticeQuestions;
 pub use preference::{PreferBy, PreferencePairs};
 pub use rationale::Rationales;
 pub use revise::CritiqueAndRevise;
+pub use schema::{AnswerSchema, SchemaMismatch};
 
 /// What a record asks: its prompt, all but the last answer of a conversation, or its text.
 fn question_of(record: &Record) -> String {
@@ -88,9 +91,9 @@ fn name_of(record: &Record) -> String {
     })
 }
 
-/// Values for a template that only needs the question.
+/// Values for a template about a question: the question, and all that is known about the record.
 fn question_value(record: &Record) -> Value {
-    json!({"question": question_of(record)})
+    json!({"question": question_of(record), "meta": record.meta})
 }
 
 #[cfg(test)]

@@ -10,6 +10,12 @@ use crate::{EncodeReport, RecordProblem};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A JSON schema that cannot be used.
+    #[error("this is not a usable JSON schema: {problem}")]
+    AnswerSchema {
+        /// What is wrong, and where in the schema.
+        problem: String,
+    },
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -96,7 +96,7 @@ pub use curate::{
     split_by_cluster,
 };
 pub use dialogue::{
-    Action, Answer, Contradiction, Coverage, DialogueError, DialoguePrompts, Draft, Echo,
+    Action, Answer, Contradiction, Coverage, CutOff, DialogueError, DialoguePrompts, Draft, Echo,
     EmptyTurn, FactCoverage, Farewells, Finding, Graded, Guard, KeyFact, Lesson, LessonEnding,
     LessonOptions, Limits, Meandering, Part, Participant, Question, QuizOptions, QuizResult,
     RejectedTurn, Repetition, RoleFlip, Speaker, Syllabus, SyllabusProblem, Topic, Transcript,
@@ -104,9 +104,9 @@ pub use dialogue::{
 };
 pub use document::Document;
 pub use elicit::{
-    AnswerPrompts, Asked, CritiqueAndRevise, Elicitor, Evolution, EvolvePrompts, ExpandSeeds,
-    ExplanationTraces, LabelRecords, PracticeQuestions, PreferBy, PreferencePairs, Rationales,
-    Unanswered, Vote,
+    AnswerPrompts, AnswerSchema, Asked, CritiqueAndRevise, Elicitor, Evolution, EvolvePrompts,
+    ExpandSeeds, ExplanationTraces, LabelRecords, PracticeQuestions, PreferBy, PreferencePairs,
+    Rationales, SchemaMismatch, Unanswered, Vote,
 };
 pub use encode::{
     EncodeOptions, EncodeReport, EncodedRecords, Keep, LossOn, Rejection, encode_record,

@@ -80,6 +80,16 @@ pub enum DialogueError {
     /// Two participants share a name.
     #[error("two participants are called {0:?}; the transcript could not tell them apart")]
     SameName(String),
+    /// A limit on cost that cannot be watched.
+    #[error(
+        "the lesson may cost {limit}, but nobody knows what the tokens of {speaker:?} cost; give it a price"
+    )]
+    NoPrice {
+        /// The limit.
+        limit: f64,
+        /// Who has no price.
+        speaker: String,
+    },
     /// A saved lesson that is another one.
     #[error(
         "{} holds another lesson: its syllabus, participants, prompts or settings differ; use another \

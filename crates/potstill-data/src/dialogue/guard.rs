@@ -1,6 +1,7 @@
 //! What keeps a lesson from going astray.
 
 mod contradiction;
+mod cut_off;
 mod echo;
 mod empty_turn;
 mod farewells;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{Part, Speaker, Syllabus, Turn};
 
 pub use contradiction::Contradiction;
+pub use cut_off::CutOff;
 pub use echo::Echo;
 pub use empty_turn::EmptyTurn;
 pub use farewells::Farewells;
@@ -30,6 +32,8 @@ pub use unsure::Unsure;
 pub struct Draft<'a> {
     /// What was said.
     pub text: &'a str,
+    /// Whether it was cut off at the limit of tokens.
+    pub cut_off: bool,
     /// Every token with its probability, where the model gives them.
     pub tokens: Option<&'a [ChatToken]>,
     /// Who says it.
@@ -84,6 +88,7 @@ pub trait Guard: Debug + Send + Sync {
 pub fn default_guards() -> Vec<Box<dyn Guard>> {
     vec![
         Box::new(EmptyTurn),
+        Box::new(CutOff),
         Box::new(RoleFlip),
         Box::new(Echo::default()),
         Box::new(Repetition::default()),

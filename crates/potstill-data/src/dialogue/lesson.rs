@@ -3,17 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use potstill_core::ChatReply;
+use potstill_core::{ChatFinish, ChatReply};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::transcript::SCHEMA;
 use super::{
-    Action, Coverage, DialogueError, DialoguePrompts, Draft, Finding, Guard, LessonEnding, Part,
-    RejectedTurn, Speaker, Syllabus, Transcript, Turn, default_guards,
+    Action, Coverage, DialogueError, DialoguePrompts, Draft, Finding, Guard, Part, RejectedTurn,
+    Speaker, Syllabus, Transcript, Turn, default_guards,
 };
 
 mod asking;
+mod ending;
 mod options;
 mod participant;
 mod saving;
@@ -66,20 +67,21 @@ impl Lesson {
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(DialogueError::SameName(pair[0].to_owned()));
         }
-        let speakers = participants
-            .iter()
-            .map(|one| Speaker {
-                name: one.name.clone(),
-                part: one.part,
-                model: one.model.name().to_owned(),
-            })
-            .collect();
+        if let Some(limit) = options.limits.cost
+            && let Some(one) = participants.iter().find(|one| one.price.is_none())
+        {
+            return Err(DialogueError::NoPrice {
+                limit,
+                speaker: one.name.clone(),
+            });
+        }
+        let prompts = DialoguePrompts::default();
         Ok(Self {
             syllabus,
             order,
+            speakers: speakers(&participants, &prompts),
             participants,
-            speakers,
-            prompts: DialoguePrompts::default(),
+            prompts,
             guards: default_guards(),
             options,
         })
@@ -88,6 +90,7 @@ impl Lesson {
     /// Other prompts.
     #[must_use]
     pub fn with_prompts(mut self, prompts: DialoguePrompts) -> Self {
+        self.speakers = speakers(&self.participants, &prompts);
         self.prompts = prompts;
         self
     }
@@ -107,13 +110,13 @@ impl Lesson {
     pub fn hold(&self) -> Result<Transcript, DialogueError> {
         let mut transcript = self.begin();
         while transcript.ending.is_none() {
-            self.next_turn(&mut transcript)?;
+            self.next_turn(&mut transcript, |_| Ok(()))?;
         }
         Ok(transcript)
     }
 
-    /// As [`hold`](Self::hold), saving the transcript after every turn and going on from a saved
-    /// one. `observe` sees it after every turn.
+    /// As [`hold`](Self::hold), saving the transcript after everything that is said, whether it stays
+    /// or not, and going on from a saved one. `observe` sees it after every turn.
     ///
     /// # Errors
     ///
@@ -127,9 +130,8 @@ impl Lesson {
         let path = path.as_ref();
         let mut transcript = self.load(path)?;
         while transcript.ending.is_none() {
-            let next = self.next_turn(&mut transcript);
+            self.next_turn(&mut transcript, |so_far| save(so_far, path))?;
             save(&transcript, path)?;
-            next?;
             observe(&transcript);
         }
         Ok(transcript)
@@ -140,6 +142,7 @@ impl Lesson {
             schema: SCHEMA.to_owned(),
             lesson_sha256: self.sha256(),
             title: self.syllabus.title.clone(),
+            began: (self.options.clock)(),
             speakers: self.speakers.clone(),
             turns: Vec::new(),
             rejected: Vec::new(),
@@ -167,25 +170,36 @@ impl Lesson {
         Ok(transcript)
     }
 
-    /// SHA-256 of everything that changes what is said.
+    /// SHA-256 of everything that changes what is said and when it ends. The clock does not.
     fn sha256(&self) -> String {
         let participants: Vec<_> = self
             .participants
             .iter()
-            .map(|one| json!([one.name, one.part, one.model.name(), one.style, one.topics]))
+            .map(|one| {
+                let model = one.model.name();
+                json!([
+                    one.name, one.part, model, one.style, one.topics, one.terms, one.price
+                ])
+            })
             .collect();
         let guards: Vec<String> = self
             .guards
             .iter()
             .map(|guard| guard.description())
             .collect();
+        let options = &self.options;
         let all = json!({
             "schema": SCHEMA,
             "syllabus": self.syllabus,
             "participants": participants,
             "prompts": self.prompts.sha256(),
             "guards": guards,
-            "options": format!("{:?}", self.options),
+            "limits": format!("{:?}", options.limits),
+            "sampling": format!("{:?}", options.sampling),
+            "seed": options.seed,
+            "patience": options.patience,
+            "must_be_said_back": options.must_be_said_back,
+            "log_probs": options.log_probs,
         });
         Sha256::digest(all.to_string())
             .iter()
@@ -193,47 +207,36 @@ impl Lesson {
             .collect()
     }
 
-    fn next_turn(&self, transcript: &mut Transcript) -> Result<(), DialogueError> {
-        if let Some(ending) = self.ending(transcript) {
-            transcript.ending = Some(ending);
-            return Ok(());
-        }
-        let last = transcript
-            .turns
-            .last()
-            .map_or(self.order[0], |turn| turn.topic);
-        let topic = self.topic(&transcript.coverage).unwrap_or(last);
-        let index = self.next_speaker(transcript, topic);
-        let speaker = &self.speakers[index];
-        let number = transcript.turns.len();
-        let mut corrections = Vec::new();
-        if speaker.part == Part::Teacher {
-            corrections.append(&mut transcript.pending);
-        }
-        // Attempts of an earlier session count.
-        let attempts = |transcript: &Transcript| {
-            transcript
-                .rejected
-                .iter()
-                .filter(|rejected| rejected.turn == number)
-                .count()
-        };
+    /// One turn that stays, or the ending. `keep` has the transcript after every attempt that does
+    /// not stay.
+    ///
+    /// Everything is decided by the transcript, between attempts as between turns: a lesson that is
+    /// killed goes on as if it had not been.
+    fn next_turn(
+        &self,
+        transcript: &mut Transcript,
+        keep: impl Fn(&Transcript) -> Result<(), DialogueError>,
+    ) -> Result<(), DialogueError> {
         loop {
-            let attempt = attempts(transcript);
-            let said_again = transcript
-                .rejected
-                .iter()
-                .filter(|rejected| rejected.turn == number);
-            let mut told = corrections.clone();
-            told.extend(said_again.map(|rejected| rejected.finding.correction.clone()));
-            let reply = match self.ask(transcript, index, topic, &told, attempt) {
-                Ok(reply) => reply,
-                Err(error) => {
-                    // What the teacher is to be told is not lost with the answer.
-                    transcript.pending = corrections;
-                    return Err(error);
-                }
-            };
+            if let Some(ending) = self.ending(transcript) {
+                transcript.ending = Some(ending);
+                return Ok(());
+            }
+            let last = transcript
+                .turns
+                .last()
+                .map_or(self.order[0], |turn| turn.topic);
+            let topic = self.topic(&transcript.coverage).unwrap_or(last);
+            let index = self.next_speaker(transcript, topic);
+            let number = transcript.turns.len();
+            let mut corrections = Vec::new();
+            if self.speakers[index].part == Part::Teacher {
+                corrections.clone_from(&transcript.pending);
+            }
+            let said_again = transcript.rejected_at(number);
+            corrections.extend(said_again.map(|rejected| rejected.finding.correction.clone()));
+            let attempt = transcript.rejected_at(number).count();
+            let reply = self.ask(transcript, index, topic, &corrections, attempt)?;
             let text = reply.text.trim();
             let findings = self.findings(transcript, index, topic, text, &reply);
             let rejection = findings
@@ -245,60 +248,13 @@ impl Lesson {
             };
             transcript.rejected.push(RejectedTurn {
                 turn: number,
-                speaker: speaker.name.clone(),
+                speaker: self.speakers[index].name.clone(),
                 text: text.to_owned(),
                 usage: reply.usage,
                 finding: finding.clone(),
             });
-            if attempts(transcript) >= self.options.patience {
-                transcript.ending = Some(given_up(finding));
-                return Ok(());
-            }
+            keep(transcript)?;
         }
-    }
-
-    fn ending(&self, transcript: &Transcript) -> Option<LessonEnding> {
-        let limits = self.options.limits;
-        let usage = transcript.usage();
-        let tokens = usage.prompt_tokens + usage.completion_tokens;
-        let warned = self.warned_in_a_row(transcript);
-        // A round is finished before the lesson is: the student has the last word.
-        let between_rounds = transcript.turns.len().is_multiple_of(self.round());
-        if self.topic(&transcript.coverage).is_none() && between_rounds {
-            Some(LessonEnding::Covered)
-        } else if let Some(finding) = warned {
-            Some(given_up(finding))
-        } else if transcript.turns.len() >= limits.turns {
-            Some(LessonEnding::Turns)
-        } else if limits.tokens.is_some_and(|most| tokens >= most) {
-            Some(LessonEnding::Tokens)
-        } else {
-            None
-        }
-    }
-
-    /// The last of as many warnings of one guard in a row as are tolerated.
-    fn warned_in_a_row<'a>(&self, transcript: &'a Transcript) -> Option<&'a Finding> {
-        let mut turns = transcript
-            .turns
-            .iter()
-            .rev()
-            .filter(|turn| turn.part == Part::Teacher);
-        let last = turns.next()?.warnings.first()?;
-        let again = turns
-            .take_while(|turn| {
-                turn.warnings
-                    .iter()
-                    .any(|warning| warning.guard == last.guard)
-            })
-            .count();
-        (again + 1 >= self.options.patience).then_some(last)
-    }
-
-    /// The first topic in order that is not done.
-    fn topic(&self, coverage: &Coverage) -> Option<usize> {
-        let done = |topic: &usize| coverage.is_done(*topic, self.options.must_be_said_back);
-        self.order.iter().copied().find(|topic| !done(topic))
     }
 
     /// Turns of a round: a teacher and every student.
@@ -344,6 +300,7 @@ impl Lesson {
     ) -> Vec<Finding> {
         let draft = Draft {
             text,
+            cut_off: reply.finish == ChatFinish::Length,
             tokens: reply.tokens.as_deref(),
             speaker: &self.speakers[index],
             speakers: &self.speakers,
@@ -370,6 +327,10 @@ impl Lesson {
         transcript
             .coverage
             .note(&self.syllabus, number, speaker.part, &text);
+        // A teacher has now heard what it was to be told.
+        if speaker.part == Part::Teacher {
+            transcript.pending.clear();
+        }
         let corrections = warnings.iter().map(|warning| warning.correction.clone());
         transcript.pending.extend(corrections);
         transcript.turns.push(Turn {
@@ -385,11 +346,19 @@ impl Lesson {
     }
 }
 
-fn given_up(finding: &Finding) -> LessonEnding {
-    LessonEnding::Guard {
-        guard: finding.guard.clone(),
-        message: finding.message.clone(),
-    }
+/// Participants as the transcript knows them.
+fn speakers(participants: &[Participant], prompts: &DialoguePrompts) -> Vec<Speaker> {
+    let speaker = |one: &Participant| Speaker {
+        name: one.name.clone(),
+        part: one.part,
+        model: one.model.name().to_owned(),
+        terms: one.terms.clone(),
+        prompt_sha256: match one.part {
+            Part::Teacher => prompts.teacher.sha256(),
+            Part::Student => prompts.student.sha256(),
+        },
+    };
+    participants.iter().map(speaker).collect()
 }
 
 #[cfg(test)]

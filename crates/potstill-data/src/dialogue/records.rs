@@ -1,10 +1,10 @@
 //! A transcript as training records.
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::lesson::alternating;
 use super::{DialogueError, Part, Transcript};
-use crate::{Content, Record};
+use crate::{Content, Provenance, Record};
 
 impl Transcript {
     /// A conversation for each teacher in which its turns are the model's: what a student that learns
@@ -13,6 +13,9 @@ impl Transcript {
     /// Conversations begin with the opening and end with a turn of the teacher. One of more than
     /// `most_turns` messages is cut in front of a message of the user, and every part keeps the
     /// system message; the parts name what they are parts of.
+    ///
+    /// Each record names every model that spoke, with its terms, as what it was made by: what a
+    /// student said is the question that a teacher answers.
     ///
     /// # Errors
     ///
@@ -76,6 +79,9 @@ impl Transcript {
                     let system = system.map(potstill_core::Message::system);
                     let messages = system.into_iter().chain(part_messages).collect();
                     let mut record: Record = Content::Messages(messages).into();
+                    for provenance in self.provenance() {
+                        record.add_provenance(&provenance);
+                    }
                     record.id = Some(format!(
                         "{}-{}-{part}",
                         &self.lesson_sha256[..12],
@@ -96,5 +102,26 @@ impl Transcript {
                 })
         });
         Ok(records.collect())
+    }
+
+    /// Who made the records. The lesson as a whole stands for the requests.
+    fn provenance(&self) -> impl Iterator<Item = Provenance> {
+        let speaks = |name: &String| self.turns.iter().any(|turn| turn.speaker == *name);
+        let speakers = self.speakers.iter();
+        speakers
+            .filter(move |speaker| speaks(&speaker.name))
+            .map(|speaker| Provenance {
+                model: speaker.model.clone(),
+                terms: speaker.terms.clone(),
+                template: match speaker.part {
+                    Part::Teacher => "teacher".into(),
+                    Part::Student => "student".into(),
+                },
+                template_sha256: speaker.prompt_sha256.clone(),
+                request_sha256: self.lesson_sha256.clone(),
+                time: self.began,
+                parameters: Map::new(),
+                seed_record: None,
+            })
     }
 }

@@ -1,5 +1,6 @@
 //! What was said.
 
+use jiff::Timestamp;
 use potstill_core::Usage;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,10 @@ pub struct Speaker {
     pub part: Part,
     /// The model behind it.
     pub model: String,
+    /// Id of the terms under which the model answers.
+    pub terms: Option<String>,
+    /// SHA-256 of the template of its instructions, in hexadecimal.
+    pub prompt_sha256: String,
 }
 
 /// Something that was said and stays.
@@ -74,6 +79,8 @@ pub enum LessonEnding {
     Turns,
     /// There were as many tokens as were allowed.
     Tokens,
+    /// It cost as much as was allowed.
+    Cost,
     /// A guard gave up.
     Guard {
         /// Which.
@@ -92,6 +99,8 @@ pub struct Transcript {
     pub lesson_sha256: String,
     /// What it is about.
     pub title: String,
+    /// When it began.
+    pub began: Timestamp,
     /// Who takes part.
     pub speakers: Vec<Speaker>,
     /// What was said.
@@ -112,12 +121,34 @@ impl Transcript {
     /// Tokens that were read and written, as far as the models say; rejected turns included.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let kept = self.turns.iter().filter_map(|turn| turn.usage);
-        let rejected = self.rejected.iter().filter_map(|turn| turn.usage);
-        kept.chain(rejected)
+        self.spent()
+            .map(|(_, usage)| usage)
             .fold(Usage::default(), |sum, usage| Usage {
                 prompt_tokens: sum.prompt_tokens + usage.prompt_tokens,
                 completion_tokens: sum.completion_tokens + usage.completion_tokens,
             })
+    }
+
+    /// Tokens with the name of who read and wrote them.
+    pub(super) fn spent(&self) -> impl Iterator<Item = (&str, Usage)> {
+        let kept = self
+            .turns
+            .iter()
+            .filter_map(|turn| Some((turn.speaker.as_str(), turn.usage?)));
+        let rejected = self
+            .rejected
+            .iter()
+            .filter_map(|turn| Some((turn.speaker.as_str(), turn.usage?)));
+        kept.chain(rejected)
+    }
+
+    /// What was rejected in place of a turn.
+    pub(super) fn rejected_at(
+        &self,
+        turn: usize,
+    ) -> impl DoubleEndedIterator<Item = &RejectedTurn> {
+        self.rejected
+            .iter()
+            .filter(move |rejected| rejected.turn == turn)
     }
 }

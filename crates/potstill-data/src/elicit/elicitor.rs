@@ -7,6 +7,7 @@ use potstill_core::{ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest, Me
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::AnswerSchema;
 use crate::{Outcome, PromptTemplate, Provenance, Record, Rejected, StageContext, StageError};
 
 /// A model and how it is asked.
@@ -20,6 +21,9 @@ pub struct Elicitor {
     pub sampling: Sampling,
     /// Most tokens of an answer. An answer of that length is cut off, and is rejected.
     pub max_tokens: usize,
+    /// What an answer has to look like, if it has to be JSON. One that does not is rejected, and the
+    /// reason names the place.
+    pub schema: Option<AnswerSchema>,
 }
 
 impl fmt::Debug for Elicitor {
@@ -29,6 +33,7 @@ impl fmt::Debug for Elicitor {
             .field("terms", &self.terms)
             .field("sampling", &self.sampling)
             .field("max_tokens", &self.max_tokens)
+            .field("schema", &self.schema)
             .finish()
     }
 }
@@ -48,7 +53,7 @@ pub(super) type AskedAbout = Result<(Record, Asked), Outcome>;
 /// Why there is no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
-    reason: &'static str,
+    reason: String,
     detail: Option<String>,
     /// Whether to try again in another run.
     failed: bool,
@@ -77,6 +82,7 @@ impl Elicitor {
             terms: None,
             sampling: Sampling::greedy(),
             max_tokens: 512,
+            schema: None,
         }
     }
 
@@ -101,6 +107,13 @@ impl Elicitor {
         self
     }
 
+    /// Answers have to follow a schema; the model is told so where it can be.
+    #[must_use]
+    pub fn with_schema(mut self, schema: AnswerSchema) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
     /// Everything that changes what the model says, for the configuration of a stage.
     #[must_use]
     pub fn configuration(&self) -> Value {
@@ -109,6 +122,7 @@ impl Elicitor {
             "terms": self.terms,
             "sampling": format!("{:?}", self.sampling),
             "max_tokens": self.max_tokens,
+            "schema": self.schema.as_ref().map(AnswerSchema::source),
         })
     }
 
@@ -138,14 +152,12 @@ impl Elicitor {
             .into_iter()
             .map(|(messages, draw)| {
                 let seed = seed_of(context.seed(), draw, &messages);
-                let request = ChatRequest::new(messages, self.max_tokens)
+                let mut request = ChatRequest::new(messages, self.max_tokens)
                     .with_sampling(self.sampling)
                     .with_seed(seed);
-                if log_probs {
-                    request.with_top_log_probs(0)
-                } else {
-                    request
-                }
+                request.schema = self.schema.as_ref().map(|schema| schema.source().clone());
+                request.top_log_probs = log_probs.then_some(0);
+                request
             })
             .collect();
         if requests.is_empty() {
@@ -163,7 +175,7 @@ impl Elicitor {
             .iter()
             .zip(replies)
             .map(|(request, reply)| {
-                let reply = usable(reply, context)?;
+                let reply = self.usable(reply, context)?;
                 Ok(Asked {
                     provenance: self.provenance(template, request, context),
                     reply,
@@ -214,6 +226,9 @@ impl Elicitor {
         parameters.insert("temperature".into(), json!(self.sampling.temperature));
         parameters.insert("max_tokens".into(), json!(self.max_tokens));
         parameters.insert("seed".into(), json!(request.seed));
+        if let Some(schema) = &request.schema {
+            parameters.insert("schema".into(), schema.clone());
+        }
         let content = json!([self.model.name(), request.messages, parameters]);
         Provenance {
             model: self.model.name().to_owned(),
@@ -226,32 +241,45 @@ impl Elicitor {
             seed_record: None,
         }
     }
-}
 
-fn usable(
-    reply: Result<ChatReply, ChatError>,
-    context: &StageContext<'_>,
-) -> Result<ChatReply, Unanswered> {
-    let reply = reply.map_err(|error| {
-        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
-        Unanswered {
-            reason: "no answer",
-            detail: Some(format!("{error}{}", source.unwrap_or_default())),
-            failed: true,
-        }
-    })?;
-    context.count(reply.usage);
-    let reason = match reply.finish {
-        ChatFinish::Length => "cut off",
-        ChatFinish::Filtered => "filtered",
-        _ if reply.text.trim().is_empty() => "empty answer",
-        _ => return Ok(reply),
-    };
-    Err(Unanswered {
-        reason,
-        detail: Some(reply.text),
-        failed: false,
-    })
+    fn usable(
+        &self,
+        reply: Result<ChatReply, ChatError>,
+        context: &StageContext<'_>,
+    ) -> Result<ChatReply, Unanswered> {
+        let reply = reply.map_err(|error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            Unanswered {
+                reason: "no answer".into(),
+                detail: Some(format!("{error}{}", source.unwrap_or_default())),
+                failed: true,
+            }
+        })?;
+        context.count(reply.usage);
+        let reason = match reply.finish {
+            ChatFinish::Length => "cut off",
+            ChatFinish::Filtered => "filtered",
+            _ if reply.text.trim().is_empty() => "empty answer",
+            _ => return self.following_schema(reply),
+        };
+        Err(Unanswered {
+            reason: reason.into(),
+            detail: Some(reply.text),
+            failed: false,
+        })
+    }
+
+    fn following_schema(&self, reply: ChatReply) -> Result<ChatReply, Unanswered> {
+        let Some(Err(mismatch)) = self.schema.as_ref().map(|schema| schema.check(&reply.text))
+        else {
+            return Ok(reply);
+        };
+        Err(Unanswered {
+            reason: mismatch.reason(),
+            detail: Some(format!("{mismatch}\n{}", reply.text)),
+            failed: false,
+        })
+    }
 }
 
 fn seed_of(seed: u64, draw: u64, messages: &[Message]) -> u64 {

@@ -16,7 +16,8 @@ const SHOWN: usize = 8;
 ///
 /// A seed goes on together with the tasks that it led to. Tasks are compared with all seeds and tasks
 /// of the chunk; across chunks, [`NearDuplicates`](crate::NearDuplicates) compares. Tasks carry
-/// `meta.most_similar`, their largest ROUGE-L.
+/// `meta.most_similar`, their largest ROUGE-L; those that resemble another one too much are listed with
+/// it under `meta.too_similar` of the seed.
 #[derive(Debug)]
 pub struct ExpandSeeds {
     elicitor: Elicitor,
@@ -96,7 +97,7 @@ impl Stage for ExpandSeeds {
                 );
             }
             let source = super::name_of(&seed);
-            let mut kept = vec![seed];
+            let (mut kept, mut too_similar) = (vec![seed], Vec::new());
             for task in listed {
                 let tokens = rouge_tokens(&task);
                 let similar = pool
@@ -104,6 +105,7 @@ impl Stage for ExpandSeeds {
                     .map(|other| rouge_l(other, &tokens).f_measure)
                     .fold(0.0, f64::max);
                 if similar > self.most_overlap || tokens.is_empty() {
+                    too_similar.push(json!({"task": task, "most_similar": similar}));
                     continue;
                 }
                 pool.push(tokens);
@@ -113,6 +115,10 @@ impl Stage for ExpandSeeds {
                 provenance.seed_record = Some(source.clone());
                 record.add_provenance(&provenance);
                 kept.push(record);
+            }
+            if !too_similar.is_empty() {
+                let list = Value::Array(too_similar);
+                kept[0].meta.insert("too_similar".into(), list);
             }
             Outcome::Kept(kept)
         };
@@ -124,7 +130,7 @@ impl Stage for ExpandSeeds {
 }
 
 /// The entries of a numbered or bulleted list.
-fn listed(text: &str) -> Vec<String> {
+pub(super) fn listed(text: &str) -> Vec<String> {
     let entry = |line: &str| {
         let line = line.trim();
         let rest = line.strip_prefix(['-', '*', '•']).or_else(|| {

@@ -30,7 +30,7 @@ impl Rationales {
         }
     }
 
-    /// Another prompt: `question`.
+    /// Another prompt: `question`, and `meta` with what is known about the record.
     #[must_use]
     pub fn with_template(mut self, template: PromptTemplate) -> Self {
         self.template = template;

@@ -113,16 +113,70 @@ fn what_is_cut_off_filtered_empty_or_missing_is_rejected_with_its_reason() {
 }
 
 #[test]
-fn another_system_model_or_prompt_is_another_configuration() {
-    let stage = |model: &str, template: &str| {
-        let elicitor = Elicitor::new(Arc::new(ScriptedChat::new(model, |_| String::new())));
+fn whatever_changes_an_answer_is_another_configuration() {
+    let asked = || Elicitor::new(Arc::new(ScriptedChat::new("a", |_| String::new())));
+    let configured = |elicitor: Elicitor, template: &str| {
         AnswerPrompts::new(elicitor)
             .with_template(PromptTemplate::new("answer", template))
             .configuration()
     };
-    assert_eq!(stage("a", "x"), stage("a", "x"));
-    assert_ne!(stage("a", "x"), stage("b", "x"));
-    assert_ne!(stage("a", "x"), stage("a", "y"));
+    let other_model = Elicitor::new(Arc::new(ScriptedChat::new("b", |_| String::new())));
+    let schema = AnswerSchema::new(json!({"type": "object"})).unwrap();
+    let plain = configured(asked(), "x");
+    assert_eq!(plain, configured(asked(), "x"));
+    for changed in [
+        configured(other_model, "x"),
+        configured(asked(), "y"),
+        configured(asked().with_terms("own"), "x"),
+        configured(asked().with_sampling(Sampling::temperature(0.7)), "x"),
+        configured(asked().with_max_tokens(9), "x"),
+        configured(asked().with_schema(schema), "x"),
+    ] {
+        assert_ne!(plain, changed);
+    }
+    // What a user calls the system prompt is the manner of an explanation here.
+    let manner = |manner: &str| {
+        ExplanationTraces::new(asked())
+            .with_manners([manner])
+            .configuration()
+    };
+    assert_ne!(manner("Be brief."), manner("Be thorough."));
+}
+
+#[test]
+fn an_answer_that_breaks_the_schema_is_rejected_at_its_place_and_kept() {
+    let schema = json!({
+        "type": "object",
+        "properties": {"steps": {"type": "array", "items": {"type": "string"}}},
+        "required": ["steps"],
+    });
+    let model = ScriptedChat::new("scripted-1", |request| {
+        assert_eq!(request.schema.as_ref().unwrap()["type"], "object");
+        match request.messages[0].content.as_str() {
+            "good" => r#"{"steps": ["one"]}"#.into(),
+            "bad" => r#"{"steps": ["one", 2]}"#.into(),
+            _ => "One, two.".into(),
+        }
+    });
+    let elicitor =
+        Elicitor::new(Arc::new(model)).with_schema(AnswerSchema::new(schema.clone()).unwrap());
+    let outcomes = run(
+        &AnswerPrompts::new(elicitor),
+        &["good", "bad", "prose"].map(text),
+    );
+    let record = kept(&outcomes[0]);
+    assert_eq!(completion(record), r#"{"steps": ["one"]}"#);
+    assert_eq!(record.provenance().unwrap()[0].parameters["schema"], schema);
+    assert_eq!(reason(&outcomes[1]), "breaks the schema at /steps/*");
+    assert_eq!(reason(&outcomes[2]), "not JSON");
+    let Outcome::Rejected(rejected) = &outcomes[1] else {
+        panic!("{outcomes:?}")
+    };
+    // What was paid for is not lost.
+    assert_eq!(
+        rejected.detail.as_deref(),
+        Some("at /steps/1: want string, but got number\n{\"steps\": [\"one\", 2]}")
+    );
 }
 
 #[test]
@@ -139,6 +193,22 @@ fn practice_questions_know_their_source() {
     assert_eq!(pairs.len(), 2);
     assert_eq!(pairs[1].content, Content::completion("Why?", "So."));
     assert_eq!(pairs[1].meta["source"], name_of(&source));
+    let known = run(
+        &AnswerPrompts::new(ask(|prompt| prompt.into())).with_template(PromptTemplate::new(
+            "open_book",
+            "{{ meta.text }} {{ question }}",
+        )),
+        &match run(
+            &PracticeQuestions::new(ask(|_| "Q: Who?\nA: Ada.".into()), 1).with_text_kept(),
+            std::slice::from_ref(&source),
+        )
+        .remove(0)
+        {
+            Outcome::Kept(pairs) => pairs,
+            other => panic!("{other:?}"),
+        },
+    );
+    assert_eq!(completion(kept(&known[0])), "Ada did so. Who?");
     // A later part is asked about too, even if the first has given enough.
     assert!(matches!(outcomes[1], Outcome::Kept(_)));
     assert_eq!(
@@ -300,6 +370,11 @@ fn a_task_at_the_limit_of_similarity_is_kept_and_one_above_is_not() {
         .collect();
     assert_eq!(tasks, [seed, "a b c d e f g x y z"]);
     assert_eq!(records[1].meta["most_similar"], 0.7);
+    // What was left out is not forgotten.
+    let left_out = &records[0].meta["too_similar"];
+    assert_eq!(left_out[0]["task"], "a b c d e f g h y q");
+    let overlap = left_out[0]["most_similar"].as_f64().unwrap();
+    assert!((overlap - 0.8).abs() < 1e-9, "{overlap}");
 }
 
 #[test]

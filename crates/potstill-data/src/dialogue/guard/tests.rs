@@ -23,6 +23,8 @@ fn speakers() -> [Speaker; 2] {
         name: name.into(),
         part,
         model: "scripted".into(),
+        terms: None,
+        prompt_sha256: String::new(),
     };
     [speaker("Ada", Part::Teacher), speaker("Bob", Part::Student)]
 }
@@ -46,6 +48,7 @@ fn found(part: Part, text: &str, turns: &[Turn], tokens: Option<&[ChatToken]>) -
     let (speakers, syllabus) = (speakers(), syllabus());
     let draft = Draft {
         text,
+        cut_off: false,
         tokens,
         speaker: &speakers[usize::from(part == Part::Student)],
         speakers: &speakers,

@@ -1,16 +1,31 @@
 //! Settings of a lesson.
 
+use jiff::Timestamp;
 use potstill_core::Sampling;
 
 /// Where a lesson ends at the latest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Turns that stay.
     pub turns: usize,
     /// Tokens that are read and written, as far as the models say.
     pub tokens: Option<u64>,
+    /// What the tokens cost, as far as the models say how many there are.
+    pub cost: Option<f64>,
     /// Tokens of a turn.
     pub turn_tokens: usize,
+}
+
+impl Default for Limits {
+    /// At most 40 turns of 200 tokens.
+    fn default() -> Self {
+        Self {
+            turns: 40,
+            tokens: None,
+            cost: None,
+            turn_tokens: 200,
+        }
+    }
 }
 
 /// Settings of a [`Lesson`].
@@ -28,22 +43,21 @@ pub struct LessonOptions {
     pub must_be_said_back: bool,
     /// Whether to ask for the probabilities of tokens, for the guard against unsure teachers.
     pub log_probs: bool,
+    /// The clock that says when a lesson began; fixed, a transcript is the same byte for byte.
+    pub clock: fn() -> Timestamp,
 }
 
 impl Default for LessonOptions {
     /// At most 40 turns of 200 tokens, the likeliest words first, three attempts.
     fn default() -> Self {
         Self {
-            limits: Limits {
-                turns: 40,
-                tokens: None,
-                turn_tokens: 200,
-            },
+            limits: Limits::default(),
             sampling: Sampling::greedy(),
             seed: 0,
             patience: 3,
             must_be_said_back: false,
             log_probs: false,
+            clock: Timestamp::now,
         }
     }
 }

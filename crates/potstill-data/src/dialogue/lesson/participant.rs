@@ -6,6 +6,7 @@ use std::sync::Arc;
 use potstill_core::ChatModel;
 
 use super::super::Part;
+use crate::Price;
 
 /// A model with a part in a lesson.
 #[derive(Clone)]
@@ -20,6 +21,10 @@ pub struct Participant {
     pub style: Option<String>,
     /// Ids of the topics that a teacher teaches; `None` teaches all.
     pub topics: Option<Vec<String>>,
+    /// Id of the terms under which the model answers, for the policy.
+    pub terms: Option<String>,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
 }
 
 impl fmt::Debug for Participant {
@@ -41,6 +46,8 @@ impl Participant {
             model,
             style: None,
             topics: None,
+            terms: None,
+            price: None,
         }
     }
 
@@ -56,6 +63,20 @@ impl Participant {
     #[must_use]
     pub fn with_style(mut self, style: impl Into<String>) -> Self {
         self.style = Some(style.into());
+        self
+    }
+
+    /// Names the terms under which the model answers.
+    #[must_use]
+    pub fn with_terms(mut self, terms: impl Into<String>) -> Self {
+        self.terms = Some(terms.into());
+        self
+    }
+
+    /// Says what its tokens cost.
+    #[must_use]
+    pub fn with_price(mut self, price: Price) -> Self {
+        self.price = Some(price);
         self
     }
 

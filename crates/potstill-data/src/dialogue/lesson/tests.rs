@@ -1,16 +1,16 @@
 //! Tests of lesson.
 
-use std::sync::Mutex;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use std::sync::Arc;
-
-use potstill_core::{ChatError, ChatModel, ChatRequest, Role};
+use jiff::Timestamp;
+use potstill_core::{ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest, Role};
 use potstill_testkit::ScriptedChat;
 
-use super::super::{Farewells, Meandering, QuizOptions, take_quiz};
+use super::super::{Farewells, LessonEnding, Meandering, QuizOptions, take_quiz};
 use super::*;
-use crate::Content;
+use crate::{Content, Permission, Policy, Price, Terms};
 
 const FACTS: [&str; 3] = [
     "A share is a part of the ownership of a company.",
@@ -129,8 +129,7 @@ fn a_student_that_never_says_anything_back_is_asked_until_the_limit() {
         must_be_said_back: true,
         limits: Limits {
             turns: 8,
-            tokens: None,
-            turn_tokens: 50,
+            ..Limits::default()
         },
         patience: 20,
         ..LessonOptions::default()
@@ -151,9 +150,8 @@ fn a_student_that_never_says_anything_back_is_asked_until_the_limit() {
 fn tokens_are_limited() {
     let options = LessonOptions {
         limits: Limits {
-            turns: 40,
             tokens: Some(100),
-            turn_tokens: 50,
+            ..Limits::default()
         },
         ..LessonOptions::default()
     };
@@ -172,8 +170,7 @@ fn a_turn_that_a_guard_rejects_is_said_again_with_the_correction() {
     let options = LessonOptions {
         limits: Limits {
             turns: 1,
-            tokens: None,
-            turn_tokens: 50,
+            ..Limits::default()
         },
         ..LessonOptions::default()
     };
@@ -248,8 +245,7 @@ fn a_warning_reaches_the_next_teacher() {
     let options = LessonOptions {
         limits: Limits {
             turns: 4,
-            tokens: None,
-            turn_tokens: 50,
+            ..Limits::default()
         },
         ..LessonOptions::default()
     };
@@ -348,39 +344,271 @@ fn records_alternate_begin_with_the_user_and_end_with_the_teacher() {
     assert_eq!(records[2].meta["lesson"]["parts"], 3);
 }
 
+/// Settings under which a transcript is the same byte for byte.
+fn timeless() -> LessonOptions {
+    LessonOptions {
+        clock: || Timestamp::UNIX_EPOCH,
+        ..LessonOptions::default()
+    }
+}
+
+/// A teacher that strays at first, flips roles in between and is empty at times.
+fn unsteady() -> ScriptedChat {
+    let steady = expert();
+    ScriptedChat::new("unsteady-1", move |request| {
+        let told = system(request);
+        let corrected = told.contains("Do not write what Bob says") || told.contains("was empty");
+        match request.messages.len() {
+            2 => "Apples, butter and flour make a wonderful cake.".into(),
+            4 if !corrected => format!("{}\nBob: I see!", FACTS[0]),
+            6 if !corrected => String::new(),
+            _ => {
+                let reply = steady.chat(std::slice::from_ref(request)).remove(0);
+                reply.expect("it answers").text
+            }
+        }
+    })
+}
+
+/// Saves what lies in `file` when each request is made, which is what a kill would leave there.
+fn watched(
+    model: ScriptedChat,
+    file: PathBuf,
+    seen: &Arc<Mutex<Vec<Option<Vec<u8>>>>>,
+) -> ScriptedChat {
+    let seen = Arc::clone(seen);
+    let name = model.name().to_owned();
+    ScriptedChat::with_replies(name, move |request| {
+        seen.lock().unwrap().push(fs::read(&file).ok());
+        model.chat(std::slice::from_ref(request)).remove(0)
+    })
+}
+
 #[test]
-fn a_killed_lesson_goes_on_to_the_same_bytes() {
+fn a_lesson_that_is_killed_anywhere_goes_on_to_the_same_bytes() {
+    let limited = |tokens| LessonOptions {
+        limits: Limits {
+            tokens,
+            ..Limits::default()
+        },
+        ..timeless()
+    };
+    for (options, rejected, turns) in [
+        (timeless(), 2, 8),
+        // The limit is reached by an attempt that does not stay.
+        (limited(Some(300)), 1, 2),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lesson.json");
+        let seen = Arc::default();
+        let teacher = watched(unsteady(), file.clone(), &seen);
+        let student = watched(learner(), file.clone(), &seen);
+        let whole = lesson(teacher, student, options.clone())
+            .hold_in(&file, |_| ())
+            .unwrap();
+        assert_eq!(
+            (whole.rejected.len(), whole.turns.len()),
+            (rejected, turns),
+            "{whole:#?}"
+        );
+        assert!(!whole.turns[0].warnings.is_empty());
+        let whole = fs::read(&file).unwrap();
+
+        let left_behind = std::mem::take(&mut *seen.lock().unwrap());
+        assert_eq!(left_behind.len(), rejected + turns);
+        for left in left_behind {
+            match left {
+                Some(bytes) => fs::write(&file, bytes).unwrap(),
+                None => fs::remove_file(&file).unwrap(),
+            }
+            lesson(unsteady(), learner(), options.clone())
+                .hold_in(&file, |_| ())
+                .unwrap();
+            assert_eq!(
+                String::from_utf8(fs::read(&file).unwrap()),
+                String::from_utf8(whole.clone())
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lesson_whose_model_fails_keeps_what_was_said_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, cut) = (
         folder.path().join("whole.json"),
         folder.path().join("cut.json"),
     );
-    lesson(expert(), learner(), LessonOptions::default())
+    lesson(unsteady(), learner(), timeless())
         .hold_in(&whole, |_| ())
         .unwrap();
-    for stop_after in 1..6 {
-        let left = AtomicUsize::new(stop_after);
-        let dying = expert();
-        let teacher = ScriptedChat::fallible("expert-1", move |request| {
+    for answers in 0..6 {
+        let left = AtomicUsize::new(answers);
+        let dying = unsteady();
+        let teacher = ScriptedChat::fallible("unsteady-1", move |request| {
             let alive = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
             });
             alive.map_err(|_| ChatError::Budget("out of money".into()))?;
-            Ok(dying
-                .chat(std::slice::from_ref(request))
-                .pop()
-                .unwrap()?
-                .text)
+            Ok(dying.chat(std::slice::from_ref(request)).remove(0)?.text)
         });
         let _ = fs::remove_file(&cut);
-        let cut_off = lesson(teacher, learner(), LessonOptions::default()).hold_in(&cut, |_| ());
-        if stop_after < 3 {
-            assert_eq!(cut_off.unwrap_err().to_string(), "Ada did not answer");
-        }
-        lesson(expert(), learner(), LessonOptions::default())
+        let error = lesson(teacher, learner(), timeless())
+            .hold_in(&cut, |_| ())
+            .unwrap_err();
+        assert_eq!(error.to_string(), "Ada did not answer");
+        lesson(unsteady(), learner(), timeless())
             .hold_in(&cut, |_| ())
             .unwrap();
         assert_eq!(fs::read(&cut).unwrap(), fs::read(&whole).unwrap());
+    }
+}
+
+#[test]
+fn a_turn_that_is_cut_off_is_said_again_and_one_that_ends_is_not() {
+    let endless = ScriptedChat::with_replies("endless", |request| {
+        let mut reply = ChatReply::new(format!("{} And so on and", FACTS[0]));
+        if system(request).contains("was cut off") {
+            reply.text = FACTS[0].into();
+        } else {
+            reply.finish = ChatFinish::Length;
+        }
+        Ok(reply)
+    });
+    let options = LessonOptions {
+        limits: Limits {
+            turns: 2,
+            ..Limits::default()
+        },
+        ..timeless()
+    };
+    let transcript = lesson(endless, learner(), options).hold().unwrap();
+    assert_eq!(transcript.turns[0].text, FACTS[0]);
+    let stopped: Vec<&str> = transcript
+        .rejected
+        .iter()
+        .map(|rejected| rejected.finding.guard.as_str())
+        .collect();
+    assert_eq!(stopped, ["cut-off"]);
+}
+
+#[test]
+fn cost_is_limited_and_needs_prices() {
+    let priced = |price: Option<Price>| {
+        let with = |mut one: Participant| {
+            one.price = price;
+            one
+        };
+        let participants = vec![
+            with(Participant::teacher("Ada", Arc::new(expert()))),
+            with(Participant::student("Bob", Arc::new(learner()))),
+        ];
+        let options = LessonOptions {
+            limits: Limits {
+                cost: Some(0.5),
+                ..Limits::default()
+            },
+            ..timeless()
+        };
+        Lesson::new(syllabus(), participants, options)
+    };
+    let price = |million| Price {
+        prompt_per_million: million,
+        completion_per_million: million,
+    };
+    let ended = |million| priced(Some(price(million))).unwrap().hold().unwrap().ending;
+    assert_eq!(ended(1.0), Some(LessonEnding::Covered));
+    assert_eq!(ended(5_000.0), Some(LessonEnding::Cost));
+    assert_eq!(
+        priced(None).unwrap_err().to_string(),
+        "the lesson may cost 0.5, but nobody knows what the tokens of \"Ada\" cost; give it a price"
+    );
+}
+
+#[test]
+fn records_of_a_lesson_pass_a_policy_only_under_the_terms_of_everybody_who_spoke() {
+    let participants = vec![
+        Participant::teacher("Ada", Arc::new(expert())).with_terms("vendor"),
+        Participant::student("Bob", Arc::new(learner())).with_terms("apache"),
+    ];
+    let transcript = Lesson::new(syllabus(), participants, timeless())
+        .unwrap()
+        .hold()
+        .unwrap();
+    let records = transcript.records(None, "Teach me.", 2).unwrap();
+    let made_by = records[0].provenance().unwrap();
+    let models: Vec<_> = made_by
+        .iter()
+        .map(|one| {
+            (
+                one.model.as_str(),
+                one.terms.as_deref(),
+                one.template.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        models,
+        [
+            ("expert-1", Some("vendor"), "teacher"),
+            ("learner-1", Some("apache"), "student")
+        ]
+    );
+    let prompt = DialoguePrompts::default().teacher.sha256();
+    assert_eq!(made_by[0].template_sha256, prompt);
+    assert_eq!(made_by[0].request_sha256, transcript.lesson_sha256);
+
+    let terms = |allows_training| Terms {
+        name: "some terms".into(),
+        url: None,
+        read_on: "2026-11-22".into(),
+        allows_training,
+        conditions: None,
+    };
+    let mut policy = Policy {
+        people: true,
+        ..Policy::default()
+    };
+    policy.terms.insert("apache".into(), terms(Permission::Yes));
+    let error = policy.check(&records).unwrap_err().to_string();
+    assert!(
+        error.contains("does not know the terms \"vendor\""),
+        "{error}"
+    );
+    policy.terms.insert("vendor".into(), terms(Permission::No));
+    assert!(policy.check(&records).is_err());
+    policy.terms.insert("vendor".into(), terms(Permission::Yes));
+    assert_eq!(policy.check(&records).unwrap().by_people, 0);
+}
+
+#[test]
+fn silence_never_makes_two_turns_of_one_side_in_a_row() {
+    // A lesson whose student says nothing at times: no turn is skipped, it is asked for again.
+    let quiet = ScriptedChat::new("quiet", |request| {
+        let corrected = system(request).contains("was empty");
+        let number = request.messages.len();
+        if corrected {
+            format!("In step {number} I wonder: why is it so?")
+        } else {
+            " ".into()
+        }
+    });
+    let transcript = lesson(expert(), quiet, timeless()).hold().unwrap();
+    assert_eq!(transcript.ending, Some(LessonEnding::Covered));
+    assert_eq!(transcript.rejected.len(), transcript.turns.len() / 2);
+    let parts = transcript.turns.iter().map(|turn| turn.part);
+    let expected = [Part::Teacher, Part::Student].into_iter().cycle();
+    assert!(parts.zip(expected).all(|(part, expected)| part == expected));
+    for record in transcript.records(None, "Teach me.", 64).unwrap() {
+        let Content::Messages(messages) = &record.content else {
+            panic!("it is a conversation")
+        };
+        assert!(messages.windows(2).all(|pair| pair[0].role != pair[1].role));
+        assert!(
+            messages
+                .iter()
+                .all(|message| !message.content.trim().is_empty())
+        );
     }
 }
 
