@@ -24,6 +24,7 @@
 //! | `wgpu` | GPUs through WebGPU, Vulkan, Metal or DirectX |
 //! | `cuda` | NVIDIA GPUs |
 //! | `tch` | libtorch; see the project's ADR 0002 for how to point it at an installation |
+//! | `remote` | the devices of another machine, and serving this one's; see the example `remote_device` |
 
 pub mod prelude;
 mod tokenizer;
