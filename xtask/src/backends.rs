@@ -1,6 +1,8 @@
 //! `cargo xtask backends`: one parity suite on every backend that this machine can run.
 
 mod backend;
+#[cfg(feature = "remote")]
+mod remote;
 mod table;
 
 use std::fs;
@@ -117,5 +119,9 @@ fn suite(project: &Project, backend: Backend) -> Result<Vec<Case>> {
         &backend.device()?,
         &mut report,
     )?;
+    #[cfg(feature = "remote")]
+    if backend == Backend::Remote {
+        remote::check(&mut report);
+    }
     Ok(report.into_cases())
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask parity`: our numbers against those of PyTorch and Transformers.
 
+mod apart;
 mod chat_templates;
 mod feature_losses;
 mod gguf_blocks;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use burn::prelude::*;
 
+use self::kd_trajectory::Places;
 pub(crate) use self::report::{Case, Measure, Outcome, Report};
 
 #[derive(Debug, clap::Args)]
@@ -44,7 +46,13 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         gguf_blocks::check(&place, &mut report)?;
         chat_templates::check(&place, &mut report)?;
         let teacher = place.join("../models/llama");
-        kd_trajectory::check(&place.join("kd_trajectory"), &teacher, &device, &mut report)?;
+        let trajectory = place.join("kd_trajectory");
+        kd_trajectory::check(
+            &trajectory,
+            &teacher,
+            Places::together(&device),
+            &mut report,
+        )?;
         smollm2::check(&place, root, arguments.smollm2.as_deref(), &mut report)?;
     }
     // A single checkpoint or a single training run will do as well.
@@ -52,7 +60,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     kd_trajectory::check(
         folder,
         &folder.join("../../models/llama"),
-        &device,
+        Places::together(&device),
         &mut report,
     )?;
     ensure!(
@@ -63,7 +71,8 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     report.finish(arguments.strict)
 }
 
-/// The part that depends on the backend: models, generation, and training step by step.
+/// The part that depends on the backend: models, generation, training step by step, and a teacher on
+/// it for a student on flex.
 pub(crate) fn check_backend(
     models: &Path,
     trajectory: &Path,
@@ -71,5 +80,16 @@ pub(crate) fn check_backend(
     report: &mut Report,
 ) -> Result<()> {
     models::check(models, device, report)?;
-    kd_trajectory::check(trajectory, &models.join("llama"), device, report)
+    let teacher = models.join("llama");
+    kd_trajectory::check(trajectory, &teacher, Places::together(device), report)?;
+    let home = Device::flex();
+    if *device != home {
+        let places = Places {
+            teacher: device,
+            student: &home,
+        };
+        apart::check(&teacher, device, &home, report);
+        kd_trajectory::check(trajectory, &teacher, places, report)?;
+    }
+    Ok(())
 }

@@ -70,6 +70,7 @@ pub fn gated<const D: usize>(activation: Activation, gate: Tensor<D>, up: Tensor
     Flex: cfg(feature = "flex"),
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
     LibTorch: cfg(feature = "tch"),
+    Remote: cfg(feature = "remote"),
     Autodiff
 )]
 pub(crate) trait ActivationBackend: Backend {

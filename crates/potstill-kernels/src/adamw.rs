@@ -131,7 +131,8 @@ impl Coefficients {
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
-    LibTorch: cfg(feature = "tch")
+    LibTorch: cfg(feature = "tch"),
+    Remote: cfg(feature = "remote")
 )]
 pub(crate) trait AdamWBackend: Backend {
     /// Parameter, mean and mean of squares after the update.

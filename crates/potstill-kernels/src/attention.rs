@@ -168,6 +168,7 @@ pub(crate) struct Saved<B: Backend> {
     Flex: cfg(feature = "flex"),
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
     LibTorch: cfg(feature = "tch"),
+    Remote: cfg(feature = "remote"),
     Autodiff
 )]
 pub(crate) trait AttentionBackend: Backend {

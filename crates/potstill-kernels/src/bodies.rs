@@ -25,6 +25,8 @@ macro_rules! portable_on_other_backends {
         impl $extension for burn::backend::Cube {}
         #[cfg(feature = "tch")]
         impl $extension for burn::backend::LibTorch {}
+        #[cfg(feature = "remote")]
+        impl $extension for burn::backend::Remote {}
     };
 }
 pub(crate) use portable_on_other_backends;

@@ -55,6 +55,7 @@ pub fn layer_norm<const D: usize>(
     Flex: cfg(feature = "flex"),
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
     LibTorch: cfg(feature = "tch"),
+    Remote: cfg(feature = "remote"),
     Autodiff
 )]
 pub(crate) trait LayerNormBackend: Backend {

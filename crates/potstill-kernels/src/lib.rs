@@ -32,7 +32,13 @@
 //! ```
 
 #![cfg_attr(
-    not(any(feature = "flex", feature = "wgpu", feature = "cuda", feature = "tch")),
+    not(any(
+        feature = "flex",
+        feature = "wgpu",
+        feature = "cuda",
+        feature = "tch",
+        feature = "remote"
+    )),
     allow(
         unused_variables,
         reason = "the dispatch of an extension ignores its arguments then"

@@ -42,7 +42,8 @@ pub fn squared_norm<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
-    LibTorch: cfg(feature = "tch")
+    LibTorch: cfg(feature = "tch"),
+    Remote: cfg(feature = "remote")
 )]
 pub(crate) trait SquaredNormBackend: Backend {
     /// The sum, `[1]`.

@@ -19,6 +19,7 @@ mod scored;
 mod scoring;
 mod server;
 mod sse;
+mod streak;
 mod talking;
 mod teacher;
 mod token_bytes;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use potstill_core::TeacherError;
+
 use crate::endpoint::{AnswerProblem, BudgetReached};
 
 /// An error of a library below, whatever its type.
@@ -124,6 +126,17 @@ pub enum Error {
         /// What happened to the first one.
         reason: String,
     },
+    /// The server fails every request, so that this one was not sent.
+    #[error(
+        "{failures} requests in a row failed (`retry.failures_in_a_row`), so no other is sent; run \
+         again later, what was answered is kept; the last one: {last}"
+    )]
+    Stopped {
+        /// How many failed since the last answer.
+        failures: u32,
+        /// What happened to the last of them.
+        last: String,
+    },
     /// A limit on tokens, money or time is reached; nothing was sent.
     #[error("the budget is spent: {0}")]
     Budget(BudgetReached),
@@ -168,6 +181,15 @@ pub enum Error {
         /// What is wrong with the definition, and what would be right.
         reason: String,
     },
+    /// The device with the teacher's weights cannot be read, for example because its server is gone.
+    #[error("the teacher's device {device} cannot be read")]
+    Device {
+        /// Its name.
+        device: String,
+        /// What happened.
+        #[source]
+        source: BoxError,
+    },
     /// A batch that the endpoint cannot be asked about.
     #[error("segment {segment} of the batch cannot be scored: {reason}")]
     Segment {
@@ -176,4 +198,10 @@ pub enum Error {
         /// What is wrong with it, and what would be right.
         reason: String,
     },
+}
+
+impl From<Error> for TeacherError {
+    fn from(error: Error) -> Self {
+        Self::Source(Box::new(error))
+    }
 }

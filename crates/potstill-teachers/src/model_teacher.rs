@@ -6,11 +6,17 @@ use potstill_core::{
     TokenizerIdentity, Vocabulary,
 };
 
+use crate::error::Error;
+
 /// A causal language model that teaches.
 ///
 /// It may live on another device than the batches and have its own dtype: batches are moved to it,
 /// answers are moved back. Predictions are [`Prediction::Deferred`], so that logits exist only for
 /// the rows that count, a chunk at a time.
+///
+/// The device may be that of another machine (burn's remote backend, the facade's feature `remote`).
+/// Then the weights stay there, the head comes over once, and each batch costs its tokens on the way
+/// out and the hidden states of its rows on the way back. A device that is gone is an error.
 #[derive(Debug)]
 pub struct ModelTeacher<M> {
     model: M,
@@ -71,13 +77,18 @@ impl<M: CausalLm> ModelTeacher<M> {
         Ok(())
     }
 
-    fn head_on(&mut self, device: &Device) -> LmHead {
+    fn head_on(&mut self, device: &Device) -> Result<LmHead, Error> {
         match &self.head {
-            Some((there, head)) if there == device => head.clone(),
+            Some((there, head)) if there == device => Ok(head.clone()),
             _ => {
-                let head = self.model.head().without_autodiff().to_device(device);
+                let head = self.model.head().without_autodiff();
+                let head = LmHead {
+                    weight: brought(head.weight, device)?,
+                    bias: head.bias.map(|bias| brought(bias, device)).transpose()?,
+                    ..head
+                };
                 self.head = Some((device.clone(), head.clone()));
-                head
+                Ok(head)
             }
         }
     }
@@ -97,7 +108,7 @@ impl<M: CausalLm> Teacher for ModelTeacher<M> {
         let home = batch.tokens.device().without_autodiff();
         let batch = without_autodiff(batch).to_device(&self.device);
         let encoded = self.model.encode(&batch, taps);
-        let hidden = batch.rows.select(encoded.hidden).to_device(&home);
+        let hidden = brought(batch.rows.select(encoded.hidden), &home)?;
         let Tapped {
             hidden: states,
             attention,
@@ -105,20 +116,37 @@ impl<M: CausalLm> Teacher for ModelTeacher<M> {
         Ok(TeacherSignal {
             prediction: Prediction::Deferred {
                 hidden,
-                head: self.head_on(&home),
+                head: self.head_on(&home)?,
             },
             tapped: Tapped {
-                hidden: states
-                    .into_iter()
-                    .map(|(i, state)| (i, state.to_device(&home)))
-                    .collect(),
-                attention: attention
-                    .into_iter()
-                    .map(|(i, map)| (i, map.to_device(&home)))
-                    .collect(),
+                hidden: all_brought(states, &home)?,
+                attention: all_brought(attention, &home)?,
             },
         })
     }
+}
+
+/// The tensor on another device; unlike `to_device`, with an error if its own cannot be read.
+fn brought<const D: usize>(tensor: Tensor<D>, home: &Device) -> Result<Tensor<D>, Error> {
+    let (there, dtype) = (tensor.device(), tensor.dtype());
+    if there == *home {
+        return Ok(tensor);
+    }
+    let data = tensor.try_into_data().map_err(|source| Error::Device {
+        device: format!("{there:?}"),
+        source: source.into(),
+    })?;
+    Ok(Tensor::from_data(data, (home, dtype)))
+}
+
+fn all_brought<const D: usize>(
+    tapped: Vec<(usize, Tensor<D>)>,
+    home: &Device,
+) -> Result<Vec<(usize, Tensor<D>)>, Error> {
+    tapped
+        .into_iter()
+        .map(|(layer, tensor)| Ok((layer, brought(tensor, home)?)))
+        .collect()
 }
 
 /// Token tensors made on an autodiff device would drag autodiff through the whole forward pass.

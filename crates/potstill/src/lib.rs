@@ -26,6 +26,7 @@
 //! | `cuda` | NVIDIA GPUs |
 //! | `parquet` (default) | records from and to Parquet files |
 //! | `tch` | libtorch; see the project's ADR 0002 for how to point it at an installation |
+//! | `remote` | the devices of another machine, and serving this one's; see the example `remote_device` |
 
 pub mod prelude;
 mod tokenizer;

@@ -18,10 +18,12 @@ pub(super) enum Backend {
     Wgpu,
     /// CPU through libtorch.
     Tch,
+    /// A device of a server, here flex on loopback.
+    Remote,
 }
 
 impl Backend {
-    pub(super) const ALL: [Self; 3] = [Self::Flex, Self::Wgpu, Self::Tch];
+    pub(super) const ALL: [Self; 4] = [Self::Flex, Self::Wgpu, Self::Tch, Self::Remote];
 
     /// The name of its feature.
     pub(super) fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Backend {
             Self::Flex => "flex",
             Self::Wgpu => "wgpu",
             Self::Tch => "tch",
+            Self::Remote => "remote",
         }
     }
 
@@ -41,7 +44,9 @@ impl Backend {
             #[cfg(feature = "tch")]
             #[allow(deprecated, reason = "docs/adr/0002-tch-supported.md")]
             Self::Tch => Ok(Device::libtorch()),
-            #[cfg(not(all(feature = "wgpu", feature = "tch")))]
+            #[cfg(feature = "remote")]
+            Self::Remote => super::remote::device(),
+            #[cfg(not(all(feature = "wgpu", feature = "tch", feature = "remote")))]
             other => bail!("this build lacks the feature {}", other.name()),
         }
     }
@@ -49,7 +54,7 @@ impl Backend {
     /// Why the backend cannot run here, if so.
     pub(super) fn missing(self) -> Option<String> {
         match self {
-            Self::Flex => None,
+            Self::Flex | Self::Remote => None,
             Self::Wgpu if !cfg!(target_os = "linux") || has_vulkan() => None,
             Self::Wgpu => Some(
                 "no Vulkan driver; Debian's mesa-vulkan-drivers brings one that needs no GPU"

@@ -11,6 +11,9 @@ pub(super) const INTRODUCTION: &str = "\
 
 The reference checkpoints of `crates/potstill-models` and the training runs of `crates/potstill-train`, on every
 backend that the machine could run: the largest error of each quantity against PyTorch, in f32.
+`remote` is a flex device behind a server on loopback.
+In the cases `teacher elsewhere`, the teacher is on the backend and the student on flex; `llama` compares the
+signal with that of a teacher on flex.
 Written by `cargo xtask backends --write`.
 
 ";

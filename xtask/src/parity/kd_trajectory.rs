@@ -36,11 +36,36 @@ struct Run {
     losses: Vec<f64>,
 }
 
+/// Where the two models are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<'a> {
+    pub(super) teacher: &'a Device,
+    pub(super) student: &'a Device,
+}
+
+impl<'a> Places<'a> {
+    /// Both on one device.
+    pub(super) fn together(device: &'a Device) -> Self {
+        Self {
+            teacher: device,
+            student: device,
+        }
+    }
+
+    /// What the cases are called.
+    fn name(self) -> &'static str {
+        match self.teacher == self.student {
+            true => "kd_trajectory",
+            false => "teacher elsewhere",
+        }
+    }
+}
+
 /// Checks the runs of `folder`, if it has some, against the teacher of the same reference.
 pub(super) fn check(
     folder: &Path,
     teacher: &Path,
-    device: &Device,
+    places: Places<'_>,
     report: &mut Report,
 ) -> Result<()> {
     let path = folder.join("expected.json");
@@ -49,21 +74,21 @@ pub(super) fn check(
     }
     if !teacher.is_dir() {
         report.skip(
-            "kd_trajectory",
+            places.name(),
             format!("its teacher {} is missing", teacher.display()),
         );
         return Ok(());
     }
     let expected: Expected = read_json(&path)?;
     for (name, run) in &expected.runs {
-        report.case(format!("kd_trajectory/{name}"), || {
+        report.case(format!("{}/{name}", places.name()), || {
             ensure!(
                 expected.optimizer == OPTIMIZER,
                 "the reference was trained with {:?}, this command knows {OPTIMIZER:?}",
                 expected.optimizer
             );
-            let batches = batches(&folder.join("batches.safetensors"), device)?;
-            measure(&folder.join("student_init"), teacher, &batches, run, device)
+            let batches = batches(&folder.join("batches.safetensors"), places.student)?;
+            measure(&folder.join("student_init"), teacher, &batches, run, places)
         });
     }
     Ok(())
@@ -74,7 +99,7 @@ fn measure(
     teacher: &Path,
     batches: &[TokenBatch],
     run: &Run,
-    device: &Device,
+    places: Places<'_>,
 ) -> Result<Vec<Measure>> {
     ensure!(
         batches.len() == run.losses.len(),
@@ -85,8 +110,8 @@ fn measure(
     let load = |folder: &Path, device: &Device| -> Result<_> {
         Ok(Checkpoint::open(folder)?.language_model(FloatDType::F32, device)?)
     };
-    let mut teacher = ModelTeacher::new(&load(teacher, device)?);
-    let student = load(student, &device.clone().autodiff())?;
+    let mut teacher = ModelTeacher::new(&load(teacher, places.teacher)?);
+    let student = load(student, &places.student.clone().autodiff())?;
     let shared_vocabulary = student.vocab_size();
     let divergence = match run.beta {
         0.0 => Divergence::ForwardKl,

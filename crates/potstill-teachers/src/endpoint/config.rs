@@ -146,6 +146,9 @@ pub struct Retry {
     pub longest_pause_seconds: f64,
     /// Longest pause that a server may ask for.
     pub longest_retry_after_seconds: f64,
+    /// After so many requests that the server failed, with none that it answered in between, no other
+    /// is sent.
+    pub failures_in_a_row: u32,
 }
 
 impl Default for Retry {
@@ -155,6 +158,7 @@ impl Default for Retry {
             first_pause_seconds: 0.5,
             longest_pause_seconds: 30.0,
             longest_retry_after_seconds: 120.0,
+            failures_in_a_row: 32,
         }
     }
 }
@@ -256,6 +260,9 @@ impl EndpointConfig {
         if self.retry.attempts == 0 {
             return wrong("retry.attempts", "0".into(), "at least 1");
         }
+        if self.retry.failures_in_a_row == 0 {
+            return wrong("retry.failures_in_a_row", "0".into(), "at least 1");
+        }
         for (field, value) in self.positive() {
             if !(value.is_finite() && value > 0.0) {
                 return wrong(field, value.to_string(), "a finite number above 0");
@@ -349,6 +356,10 @@ mod tests {
         refused(|config| config.mode = Mode::Replay, "mode");
         refused(|config| config.limits.concurrency = 0, "concurrency");
         refused(|config| config.retry.attempts = 0, "attempts");
+        refused(
+            |config| config.retry.failures_in_a_row = 0,
+            "failures_in_a_row",
+        );
         refused(
             |config| config.limits.attempt_seconds = f64::NAN,
             "attempt_seconds",

@@ -15,6 +15,7 @@ use super::gate::{Gate, Pass};
 use super::ledger::{Ledger, Reservation};
 use super::rate::Bucket;
 use super::retry::{self, RetryAdvice, Verdict};
+use super::streak::Streak;
 use super::transport::{self, Transport};
 use super::turns::Turns;
 use super::wire;
@@ -33,6 +34,7 @@ pub(super) struct Exchange {
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
     turns: Turns,
+    streak: Streak,
     /// The store could not be written: whatever is sent from now on would be lost.
     is_leaking: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl Exchange {
             requests: config.limits.requests_per_minute.map(Bucket::per_minute),
             tokens: config.limits.tokens_per_minute.map(Bucket::per_minute),
             turns: Turns::default(),
+            streak: Streak::default(),
             is_leaking: AtomicBool::new(false),
             config,
         })
@@ -114,6 +117,7 @@ impl Exchange {
             Ok((_, Origin::Server)) => spending.answered += 1,
             Err(_) => spending.failed += 1,
         });
+        self.streak.note(&result);
         result.map(|(answer, _)| answer)
     }
 
@@ -184,6 +188,9 @@ impl Exchange {
         let mut attempt = 1;
         loop {
             let pass = self.gate.enter().await;
+            if attempt == 1 {
+                self.streak.check(retry.failures_in_a_row)?;
+            }
             let deadline = *deadline.get_or_insert_with(|| {
                 Instant::now() + Duration::from_secs_f64(self.config.limits.request_seconds)
             });

@@ -1,6 +1,7 @@
 //! Bytes to a server and back.
 
 use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -176,7 +177,7 @@ impl Transport {
     fn not_answered(&self, error: reqwest::Error) -> Failure {
         let server = self.server.clone();
         let was_sent = !(error.is_connect() || error.is_builder());
-        let is_certificate = chain(&error).any(|cause| cause.is::<rustls::Error>());
+        let is_certificate = chain(&error).any(is_of_tls);
         let is_worth_another = !error.is_builder() && !is_certificate;
         let source = error.without_url().into();
         Failure {
@@ -194,6 +195,14 @@ impl Transport {
 /// The causes of an error.
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |&error| error.source())
+}
+
+/// Whether TLS failed. IO errors do not name what they hold as their source, and hold each other.
+fn is_of_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let held = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    cause.is::<rustls::Error>() || held.is_some_and(|error| is_of_tls(error))
 }
 
 /// Certificates are verified as the platform does it. Nothing is installed for the whole process,

@@ -159,6 +159,45 @@ fn overload_makes_it_slower_and_loses_nothing() {
 }
 
 #[test]
+fn a_server_that_is_down_is_not_asked_for_ever() {
+    let server = Server::chatting(InTurn::new(
+        std::iter::once(saying("hi"))
+            .chain(vec![status(503); 12])
+            .chain([saying("up again")])
+            .collect::<Vec<_>>(),
+    ));
+    let mut config = server.config();
+    config.limits.concurrency = 1;
+    config.retry.failures_in_a_row = 4;
+    let endpoint = Endpoint::new(config.clone()).unwrap();
+    let requests: Vec<_> = (0..100).map(|n| question(&format!("q{n}"))).collect();
+    let replies = endpoint.chat(&requests);
+    assert!(replies[0].is_ok());
+    // Four requests of three attempts each.
+    assert_eq!(server.requests().len(), 13);
+    let message = cause(replies[99].as_ref().unwrap_err()).to_string();
+    assert!(message.contains("4 requests in a row failed"), "{message}");
+    assert!(message.contains("after 3 attempts"), "{message}");
+    // Another run is another try.
+    assert_eq!(chat_once(config).0.unwrap(), "up again");
+}
+
+#[test]
+fn the_seconds_of_a_budget_end_a_run() {
+    let slow = saying("hi").set_delay(Duration::from_millis(50));
+    let server = Server::chatting(slow);
+    let mut config = server.config();
+    config.limits.concurrency = 1;
+    config.budget.seconds = Some(0.2);
+    let endpoint = Endpoint::new(config).unwrap();
+    let requests: Vec<_> = (0..50).map(|n| question(&format!("q{n}"))).collect();
+    let replies = endpoint.chat(&requests);
+    assert!(replies[0].is_ok());
+    assert!(matches!(replies[49], Err(ChatError::Budget(_))));
+    assert!(server.requests().len() < 10);
+}
+
+#[test]
 fn requests_a_minute_are_kept() {
     let server = Server::chatting(echoing);
     let mut config = server.config();

@@ -6,6 +6,8 @@ mod bad_input;
 mod capabilities;
 #[cfg(unix)]
 mod full_disk;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+mod https;
 mod killed;
 mod limits;
 mod secrets;

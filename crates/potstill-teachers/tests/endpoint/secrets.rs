@@ -58,14 +58,18 @@ fn a_key_is_in_no_log_no_error_no_store_and_no_report() {
     let denied = |status| ResponseTemplate::new(status).set_body_string(repeated.clone());
     let echoed = ResponseTemplate::new(200).set_body_json(said(&format!("your key is {KEY}")));
     let page = ResponseTemplate::new(200).set_body_string(format!("<p>{KEY}</p>"));
-    let server = Server::chatting(InTurn::new([denied(500), echoed, page, denied(401)]));
+    // As some gateways spell it in JSON.
+    let escaped = repeated.replace('-', "\\u002d");
+    let escaped = ResponseTemplate::new(400).set_body_string(escaped);
+    let answers = [denied(500), echoed, page, denied(401), escaped];
+    let server = Server::chatting(InTurn::new(answers));
     let mut config = server.config().with_api_key(KEY);
     config.store = Some(folder.path().join("answers.redb"));
     config.limits.concurrency = 1;
     let mut seen = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
     {
         let endpoint = Endpoint::new(config).unwrap();
-        let requests: Vec<_> = (0..3).map(|n| question(&format!("q{n}"))).collect();
+        let requests: Vec<_> = (0..4).map(|n| question(&format!("q{n}"))).collect();
         for reply in endpoint.chat(&requests) {
             match reply {
                 Ok(reply) => seen += &reply.text,
@@ -75,7 +79,7 @@ fn a_key_is_in_no_log_no_error_no_store_and_no_report() {
         write!(seen, "{endpoint:?} {}", endpoint.spending()).unwrap();
     }
     let sent = server.requests();
-    assert_eq!(sent.len(), 4);
+    assert_eq!(sent.len(), 5);
     let header = sent[0].headers["authorization"].to_str().unwrap();
     assert_eq!(header, format!("Bearer {KEY}"));
 
@@ -86,6 +90,7 @@ fn a_key_is_in_no_log_no_error_no_store_and_no_report() {
     );
     assert!(seen.contains("your key is [api key]"), "{seen}");
     assert!(seen.contains("wrong key [api key]"), "{seen}");
+    assert!(seen.contains(r#"reason: "wrong key [api key]""#), "{seen}");
     for (place, text) in [("log", log), ("answers and errors", seen)] {
         assert!(!text.contains("hunter2"), "{place}: {text}");
     }

@@ -1,7 +1,7 @@
 //! Servers of tests.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -82,6 +82,7 @@ pub(crate) fn config(address: &str) -> EndpointConfig {
         first_pause_seconds: 0.001,
         longest_pause_seconds: 0.01,
         longest_retry_after_seconds: 5.0,
+        ..Retry::default()
     };
     config.limits.attempt_seconds = 10.0;
     config
@@ -144,7 +145,7 @@ pub(crate) fn raw(answers: Vec<Option<Vec<u8>>>) -> (String, Arc<AtomicUsize>) {
         let mut hanging = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            read_request(&mut stream);
+            read_request(&mut stream).unwrap();
             let turn = seen.fetch_add(1, Ordering::Relaxed);
             match &answers[turn.min(answers.len() - 1)] {
                 Some(bytes) => stream.write_all(bytes).unwrap(),
@@ -155,14 +156,17 @@ pub(crate) fn raw(answers: Vec<Option<Vec<u8>>>) -> (String, Arc<AtomicUsize>) {
     (address, count)
 }
 
-fn read_request(stream: &mut TcpStream) {
+pub(crate) fn read_request(stream: &mut impl Read) -> io::Result<()> {
     let mut read = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        let n = stream.read(&mut chunk).unwrap();
+        let n = stream.read(&mut chunk)?;
         read.extend_from_slice(&chunk[..n]);
         let text = String::from_utf8_lossy(&read).to_lowercase();
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             continue;
         };
         let length = head
@@ -170,7 +174,7 @@ fn read_request(stream: &mut TcpStream) {
             .find_map(|line| line.strip_prefix("content-length: "))
             .map_or(0, |length| length.parse().unwrap());
         if n == 0 || body.len() >= length {
-            return;
+            return Ok(());
         }
     }
 }
