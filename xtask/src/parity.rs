@@ -4,6 +4,7 @@ mod chat_templates;
 mod feature_losses;
 mod gguf_blocks;
 mod kd_trajectory;
+mod kernels;
 mod logit_losses;
 mod models;
 mod precision;
@@ -63,13 +64,15 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     report.finish(arguments.strict)
 }
 
-/// The part that depends on the backend: models, generation, and training step by step.
+/// The part that depends on the backend: fused operations, models, generation, and training step by
+/// step.
 pub(crate) fn check_backend(
     models: &Path,
     trajectory: &Path,
     device: &Device,
     report: &mut Report,
 ) -> Result<()> {
+    kernels::check(device, report);
     models::check(models, device, report)?;
     kd_trajectory::check(trajectory, &models.join("llama"), device, report)
 }
