@@ -5,6 +5,7 @@ mod chat_templates;
 mod feature_losses;
 mod gguf_blocks;
 mod kd_trajectory;
+mod kernels;
 mod logit_losses;
 mod models;
 mod precision;
@@ -71,14 +72,15 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     report.finish(arguments.strict)
 }
 
-/// The part that depends on the backend: models, generation, training step by step, and a teacher on
-/// it for a student on flex.
+/// The part that depends on the backend: fused operations, models, generation, training step by step,
+/// and a teacher on it for a student on flex.
 pub(crate) fn check_backend(
     models: &Path,
     trajectory: &Path,
     device: &Device,
     report: &mut Report,
 ) -> Result<()> {
+    kernels::check(device, report);
     models::check(models, device, report)?;
     let teacher = models.join("llama");
     kd_trajectory::check(trajectory, &teacher, Places::together(device), report)?;

@@ -18,15 +18,23 @@ pub fn portable_bodies() -> bool {
     PORTABLE.load(Ordering::Relaxed)
 }
 
-/// Implements an extension with its portable bodies for the backends that have no body of their own.
+/// Implements an extension with its portable bodies for the backends other than flex.
 macro_rules! portable_on_other_backends {
     ($extension:ident) => {
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
         impl $extension for burn::backend::Cube {}
+        crate::bodies::portable_on_libtorch!($extension);
+    };
+}
+pub(crate) use portable_on_other_backends;
+
+/// Implements an extension with its portable bodies for libtorch alone.
+macro_rules! portable_on_libtorch {
+    ($extension:ident) => {
         #[cfg(feature = "tch")]
         impl $extension for burn::backend::LibTorch {}
         #[cfg(feature = "remote")]
         impl $extension for burn::backend::Remote {}
     };
 }
-pub(crate) use portable_on_other_backends;
+pub(crate) use portable_on_libtorch;

@@ -10,7 +10,8 @@
 //! autodiff stores nothing as wide as the vocabulary: the gradients are computed with the loss and
 //! [attached](crate::attach_gradient) to it. A second derivative would be wrong: it is 0.
 //!
-//! The portable body takes any [`RowLoss`]. The one for flex takes a [`Blend`](crate::Blend) or a
+//! The portable body takes any [`RowLoss`]. On wgpu and CUDA its pass over the logits of a chunk is
+//! one kernel where the loss is forward KL, cross-entropy or a blend of both. The body for flex takes a [`Blend`](crate::Blend) or a
 //! [`SparseDivergence`] in f32; it multiplies into two buffers that all chunks share, overwrites the
 //! student's logits with G in one pass over each row, sums ∂L/∂W inside the product, leaves out what
 //! nobody wants, and does not project rows whose weight is 0.
@@ -24,6 +25,8 @@ use crate::{RowLoss, SparseDivergence};
 mod accumulator;
 mod chunk_loss;
 mod composed;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
 mod evaluation;
 #[cfg(feature = "flex")]
 mod flex;

@@ -5,7 +5,12 @@
 //!
 //! - a **portable** one, composed of burn's operations, which runs on every backend and is what the
 //!   others are tested against;
-//! - one for **flex** (feature `flex`): multi-threaded, vectorized, one pass over memory.
+//! - one for **flex** (feature `flex`): multi-threaded, vectorized, one pass over memory;
+//! - for [`rms_norm`] and for forward KL and cross-entropy through a head, one for **wgpu** and
+//!   **CUDA** (features `wgpu`, `cuda`): a kernel written in CubeCL, one cube for each row.
+//!
+//! Programs that have burn's `fusion` on, as its default features do, get the last ones with the
+//! feature `fusion` of this crate.
 //!
 //! The body is chosen by the device of the tensors. [`use_portable_bodies`] switches the others off,
 //! to compare.
@@ -54,6 +59,8 @@ mod bodies;
 #[cfg(test)]
 mod check;
 mod cross_entropy;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
 mod divergence;
 mod embedding;
 mod error;

@@ -14,6 +14,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, backend_extension};
 use burn::prelude::*;
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod portable;
@@ -72,7 +74,7 @@ pub(crate) trait RmsNormBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(RmsNormBackend);
+crate::bodies::portable_on_libtorch!(RmsNormBackend);
 
 impl<B: RmsNormBackend, C: CheckpointStrategy> RmsNormBackend for Autodiff<B, C> {
     fn rms_norm(

@@ -9,8 +9,9 @@ use crate::parity::{Case, Measure, Outcome};
 pub(super) const INTRODUCTION: &str = "\
 # Backends
 
-The reference checkpoints of `crates/potstill-models` and the training runs of `crates/potstill-train`, on every
-backend that the machine could run: the largest error of each quantity against PyTorch, in f32.
+The fused operations of `crates/potstill-kernels`, the reference checkpoints of `crates/potstill-models` and the
+training runs of `crates/potstill-train`, on every backend that the machine could run, in f32: the largest error of
+each quantity against f64 by the formula (kernels; `portable` is against the portable bodies) or against PyTorch.
 `remote` is a flex device behind a server on loopback.
 In the cases `teacher elsewhere`, the teacher is on the backend and the student on flex; `llama` compares the
 signal with that of a teacher on flex.

@@ -7,6 +7,8 @@ use potstill::burn::tensor::Device;
 pub(crate) enum Backend {
     /// Pure-Rust CPU.
     Flex,
+    /// GPU through WebGPU.
+    Wgpu,
     /// CPU through libtorch.
     Tch,
 }
@@ -16,6 +18,12 @@ impl Backend {
     pub(crate) fn device(self) -> Result<Device> {
         match self {
             Self::Flex => Ok(Device::flex()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(
+                potstill::burn::tensor::DeviceKind::DefaultDevice,
+            )),
+            #[cfg(not(feature = "wgpu"))]
+            Self::Wgpu => anyhow::bail!("this build lacks the feature wgpu"),
             #[cfg(feature = "tch")]
             #[allow(deprecated, reason = "docs/adr/0002-tch-supported.md")]
             Self::Tch => Ok(Device::libtorch()),

@@ -5,9 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 use benches::{BATCH, D_MODEL, SEQ, VOCAB, normal};
 use potstill::burn::tensor::{Device, Distribution, Tensor};
+use potstill::core::{LmHead, Prediction};
 use potstill_kernels::{
-    Activation, AdamWUpdate, AttentionMask, AttentionOptions, adamw, attention, gated, rms_norm,
-    squared_norm, use_portable_bodies,
+    Activation, AdamWUpdate, AttentionMask, AttentionOptions, Divergence, adamw, attention, gated,
+    linear_divergence, rms_norm, squared_norm, use_portable_bodies,
 };
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// Where the work is done.
     #[arg(long, value_enum, default_value = "flex")]
     backend: Backend,
+    /// Leaves out the kernels whose name does not contain this.
+    #[arg(long)]
+    only: Option<String>,
 }
 
 const ROWS: usize = BATCH * SEQ;
@@ -31,9 +35,11 @@ const HEAD_DIM: usize = D_MODEL / HEADS;
 /// Rows whose logits exist at a time in the bare products.
 const CHUNK: usize = 256;
 
+/// Width of a head whose products cost next to nothing.
+const NARROW: usize = 4;
+
 /// An operation of SmolLM2-135M's shape on [`ROWS`] positions.
 struct Kernel {
-    name: &'static str,
     work: Box<dyn Fn()>,
     /// What no way of doing it can leave out.
     floor: Option<Box<dyn Fn()>>,
@@ -42,17 +48,28 @@ struct Kernel {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let device = arguments.backend.device()?;
     device.seed(1);
-    let kernels = [
-        divergence(&device),
-        attend(&device),
-        gate(&device),
-        norm(&device),
-        update(&device),
-        clip(&device),
+    let all: [(&str, fn(&Device) -> Kernel); 7] = [
+        ("linear_divergence", divergence),
+        ("row_pass", row_pass),
+        ("attention", attend),
+        ("gated", gate),
+        ("rms_norm", norm),
+        ("adamw", update),
+        ("squared_norm", clip),
     ];
+    let kernels: Vec<(&str, Kernel)> = all
+        .into_iter()
+        .filter(|(name, _)| {
+            arguments
+                .only
+                .as_ref()
+                .is_none_or(|only| name.contains(only))
+        })
+        .map(|(name, kernel)| (name, kernel(&device)))
+        .collect();
     turns::take(|| {
         let mut seconds = Map::new();
-        for kernel in &kernels {
+        for (name, kernel) in &kernels {
             let mut ways = json!({});
             for (way, portable) in [("fused", false), ("portable", true)] {
                 use_portable_bodies(portable);
@@ -62,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             if let Some(floor) = &kernel.floor {
                 ways["floor"] = timed(floor, &device)?.into();
             }
-            seconds.insert(kernel.name.to_owned(), ways);
+            seconds.insert((*name).to_owned(), ways);
         }
         Ok(json!({"kernels": Value::Object(seconds)}))
     })
@@ -84,7 +101,6 @@ fn divergence(device: &Device) -> Kernel {
         normal([CHUNK, VOCAB], 1.0, device),
     );
     Kernel {
-        name: "linear_divergence",
         work: Box::new(move || loss.differentiate()),
         floor: Some(Box::new(move || {
             let (hidden, weight, gradient) = &products;
@@ -100,6 +116,22 @@ fn divergence(device: &Device) -> Kernel {
     }
 }
 
+/// The part of it that is not a matrix product: forward KL on the logits of one chunk.
+fn row_pass(device: &Device) -> Kernel {
+    let training = device.clone().autodiff();
+    let hidden = normal([CHUNK, NARROW], 1.0, &training).require_grad();
+    let head = LmHead::new(normal([VOCAB, NARROW], 1.0, &training));
+    let prediction = Prediction::Dense(normal([CHUNK, VOCAB], 2.0, device));
+    Kernel {
+        work: Box::new(move || {
+            let forward_kl = Divergence::ForwardKl;
+            let _ =
+                linear_divergence(&hidden, &head, &prediction, forward_kl, 1.0, None).backward();
+        }),
+        floor: None,
+    }
+}
+
 /// Causal attention of one layer, forward and backward.
 fn attend(device: &Device) -> Kernel {
     let training = device.clone().autodiff();
@@ -110,7 +142,6 @@ fn attend(device: &Device) -> Kernel {
     let (query, key, value) = (projected(HEADS), projected(KV_HEADS), projected(KV_HEADS));
     let mask = AttentionMask::causal(SEQ, None);
     Kernel {
-        name: "attention",
         work: Box::new(move || {
             let (query, key, value) = (query.clone(), key.clone(), value.clone());
             let options = AttentionOptions::default();
@@ -128,7 +159,6 @@ fn gate(device: &Device) -> Kernel {
     let wide = || normal([ROWS, D_FF], 1.0, &training).require_grad();
     let (gate, up) = (wide(), wide());
     Kernel {
-        name: "gated",
         work: Box::new(move || {
             let _ = gated(Activation::Silu, gate.clone(), up.clone())
                 .sum()
@@ -144,7 +174,6 @@ fn norm(device: &Device) -> Kernel {
     let x = normal([ROWS, D_MODEL], 1.0, &training).require_grad();
     let weight = Tensor::<1>::ones([D_MODEL], &training).require_grad();
     Kernel {
-        name: "rms_norm",
         work: Box::new(move || {
             let _ = rms_norm(x.clone(), weight.clone(), 1e-5).sum().backward();
         }),
@@ -159,7 +188,6 @@ fn update(device: &Device) -> Kernel {
     let zeros = || Tensor::<2>::zeros([VOCAB, D_MODEL], device);
     let state = std::cell::RefCell::new(Some((random(), [zeros(), zeros()])));
     Kernel {
-        name: "adamw",
         work: Box::new(move || {
             let settings = AdamWUpdate {
                 learning_rate: 1e-4,
@@ -182,7 +210,6 @@ fn update(device: &Device) -> Kernel {
 fn clip(device: &Device) -> Kernel {
     let gradient = normal([VOCAB, D_MODEL], 1.0, device);
     Kernel {
-        name: "squared_norm",
         work: Box::new(move || {
             let _ = squared_norm(gradient.clone());
         }),

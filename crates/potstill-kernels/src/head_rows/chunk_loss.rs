@@ -2,7 +2,10 @@
 
 use burn::prelude::*;
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use super::cube::RowPass;
 use super::{Chunk, Plain};
+use crate::log_space::column;
 use crate::sparse::SparseRows;
 use crate::{Blend, LogitRows, RowLoss, SparseDivergence};
 
@@ -10,14 +13,20 @@ use crate::{Blend, LogitRows, RowLoss, SparseDivergence};
 pub(super) trait ChunkLoss {
     fn per_row(&self, rows: &Plain<'_>, chunk: Chunk, student: Tensor<2>) -> Tensor<1>;
 
+    /// The loss of each row and its gradient times the weight of the row.
     fn value_and_gradient(
         &self,
         rows: &Plain<'_>,
         chunk: Chunk,
         student: Tensor<2>,
+        weights: Option<&Tensor<1>>,
     ) -> (Tensor<1>, Tensor<2>);
 
-    /// What a hand-written body may compute instead.
+    /// What a body for the whole loss may compute instead.
+    #[cfg_attr(
+        not(feature = "flex"),
+        allow(dead_code, reason = "no such body is there")
+    )]
     fn fused(&self) -> Option<Fused>;
 }
 
@@ -59,7 +68,12 @@ impl<L: RowLoss> FromLogits<'_, L> {
 
 impl<L: RowLoss> ChunkLoss for FromLogits<'_, L> {
     fn per_row(&self, rows: &Plain<'_>, chunk: Chunk, student: Tensor<2>) -> Tensor<1> {
-        self.0.per_row(self.rows(rows, chunk, student))
+        let rows = self.rows(rows, chunk, student);
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        if let Some(pass) = self.0.blend().and_then(|blend| RowPass::of(&blend, &rows)) {
+            return pass.per_row(rows);
+        }
+        self.0.per_row(rows)
     }
 
     fn value_and_gradient(
@@ -67,8 +81,14 @@ impl<L: RowLoss> ChunkLoss for FromLogits<'_, L> {
         rows: &Plain<'_>,
         chunk: Chunk,
         student: Tensor<2>,
+        weights: Option<&Tensor<1>>,
     ) -> (Tensor<1>, Tensor<2>) {
-        self.0.value_and_gradient(self.rows(rows, chunk, student))
+        let rows = self.rows(rows, chunk, student);
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        if let Some(pass) = self.0.blend().and_then(|blend| RowPass::of(&blend, &rows)) {
+            return pass.value_and_gradient(rows, weights);
+        }
+        weighted(self.0.value_and_gradient(rows), weights)
     }
 
     fn fused(&self) -> Option<Fused> {
@@ -89,14 +109,26 @@ impl ChunkLoss for FromSparse<'_> {
         rows: &Plain<'_>,
         chunk: Chunk,
         student: Tensor<2>,
+        weights: Option<&Tensor<1>>,
     ) -> (Tensor<1>, Tensor<2>) {
         let teacher = SparseRows::narrowed(rows.teacher, chunk.start, chunk.rows);
-        self.0.value_and_gradient(student, &teacher)
+        weighted(self.0.value_and_gradient(student, &teacher), weights)
     }
 
     fn fused(&self) -> Option<Fused> {
         Some(Fused::Sparse(*self.0))
     }
+}
+
+fn weighted(
+    (value, gradient): (Tensor<1>, Tensor<2>),
+    weights: Option<&Tensor<1>>,
+) -> (Tensor<1>, Tensor<2>) {
+    let gradient = match weights {
+        Some(weights) => gradient * column(weights).cast(value.dtype()),
+        None => gradient,
+    };
+    (value, gradient)
 }
 
 /// Whether the likeliest tokens are the same.

@@ -6,7 +6,6 @@ use super::Plain;
 use super::accumulator::Accumulator;
 use super::chunk_loss::ChunkLoss;
 use super::evaluation::{Evaluation, Wanted};
-use crate::log_space::column;
 
 pub(super) fn evaluate(
     rows: &Plain<'_>,
@@ -21,11 +20,7 @@ pub(super) fn evaluate(
         let (hidden, logits) = rows.student_logits(chunk);
         let value = if wanted.any() {
             let capped = rows.head.softcap.is_some().then(|| logits.clone());
-            let (value, gradient) = loss.value_and_gradient(rows, chunk, logits);
-            let gradient = match &weights {
-                Some(weights) => gradient * column(weights).cast(value.dtype()),
-                None => gradient,
-            };
+            let (value, gradient) = loss.value_and_gradient(rows, chunk, logits, weights.as_ref());
             gradients.add(hidden, &rows.head, capped, gradient);
             value
         } else {
