@@ -17,7 +17,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, backend_extens
 use burn::prelude::*;
 
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 mod portable;
 #[cfg(feature = "flex")]
 mod scalar;
@@ -108,7 +108,7 @@ pub(crate) trait ActivationBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(ActivationBackend);
+crate::bodies::portable_off_host!(ActivationBackend);
 
 impl<B: ActivationBackend, C: CheckpointStrategy> ActivationBackend for Autodiff<B, C> {
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {

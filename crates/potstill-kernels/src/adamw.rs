@@ -10,7 +10,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::prelude::*;
 
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 mod portable;
 
 /// The settings of one update by [`adamw`].
@@ -147,7 +147,7 @@ pub(crate) trait AdamWBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(AdamWBackend);
+crate::bodies::portable_off_host!(AdamWBackend);
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use burn::prelude::*;
 use crate::portable::cast;
 
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 
 /// `value` as a function of `input` whose gradient was computed along with it.
 ///
@@ -76,7 +76,7 @@ pub(crate) trait AttachBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(AttachBackend);
+crate::bodies::portable_off_host!(AttachBackend);
 
 impl<B: AttachBackend, C: CheckpointStrategy> AttachBackend for Autodiff<B, C> {
     fn attach_gradient(

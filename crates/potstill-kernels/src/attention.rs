@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The body for flex goes tile by tile and keeps of each row only ℓ, so that the backward pass
-//! computes the scores again (FlashAttention, arXiv:2205.14135). The query heads of a group share
+//! computes the scores again (FlashAttention, arXiv:2205.14135); on libtorch's CPU, libtorch's own kernel
+//! does the same. The query heads of a group share
 //! their key head (arXiv:2305.13245), and no body ever repeats keys or values.
 
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use burn::prelude::*;
 
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "tch")]
+mod libtorch;
 mod mask;
 mod portable;
 mod ranges;
@@ -125,6 +128,7 @@ pub fn attention(
         Visible::Ranges(ranges)
     } else {
         match mask.bias(&device) {
+            Some(bias) if mask.is_triangle() => Visible::Causal(bias.into_dispatch()),
             Some(bias) => Visible::Bias(bias.into_dispatch()),
             None => Visible::All,
         }
@@ -145,6 +149,8 @@ pub(crate) enum Visible<B: Backend> {
     All,
     /// Added to the scores, `[batch or 1, 1, queries, keys]`.
     Bias(FloatTensor<B>),
+    /// The same of queries that see all keys up to their own.
+    Causal(FloatTensor<B>),
     /// Read by a fused body.
     Ranges(Arc<Ranges>),
 }
@@ -215,7 +221,7 @@ pub(crate) trait AttentionBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(AttentionBackend);
+crate::bodies::portable_off_host!(AttentionBackend);
 
 impl<B: AttentionBackend, C: CheckpointStrategy> AttentionBackend for Autodiff<B, C> {
     fn fuses_attention(query: FloatTensor<Self>) -> bool {
@@ -326,6 +332,7 @@ impl<B: Backend, C: CheckpointStrategy> Visible<Autodiff<B, C>> {
         match self {
             Self::All => Visible::All,
             Self::Bias(bias) => Visible::Bias(bias.into_primitive()),
+            Self::Causal(bias) => Visible::Causal(bias.into_primitive()),
             Self::Ranges(ranges) => Visible::Ranges(ranges),
         }
     }

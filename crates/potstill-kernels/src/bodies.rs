@@ -21,20 +21,29 @@ pub fn portable_bodies() -> bool {
 /// Implements an extension with its portable bodies for the backends other than flex.
 macro_rules! portable_on_other_backends {
     ($extension:ident) => {
-        #[cfg(any(feature = "wgpu", feature = "cuda"))]
-        impl $extension for burn::backend::Cube {}
-        crate::bodies::portable_on_libtorch!($extension);
+        #[cfg(feature = "tch")]
+        impl $extension for burn::backend::LibTorch {}
+        crate::bodies::portable_off_host!($extension);
     };
 }
 pub(crate) use portable_on_other_backends;
 
-/// Implements an extension with its portable bodies for libtorch alone.
-macro_rules! portable_on_libtorch {
+/// Implements an extension with its portable bodies for the backends whose tensors are not in host
+/// memory.
+macro_rules! portable_off_host {
     ($extension:ident) => {
-        #[cfg(feature = "tch")]
-        impl $extension for burn::backend::LibTorch {}
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        impl $extension for burn::backend::Cube {}
+        crate::bodies::portable_on_remote!($extension);
+    };
+}
+pub(crate) use portable_off_host;
+
+/// Implements an extension with its portable bodies for devices of other machines.
+macro_rules! portable_on_remote {
+    ($extension:ident) => {
         #[cfg(feature = "remote")]
         impl $extension for burn::backend::Remote {}
     };
 }
-pub(crate) use portable_on_libtorch;
+pub(crate) use portable_on_remote;

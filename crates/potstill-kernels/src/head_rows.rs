@@ -11,8 +11,9 @@
 //! [attached](crate::attach_gradient) to it. A second derivative would be wrong: it is 0.
 //!
 //! The portable body takes any [`RowLoss`]. On wgpu and CUDA its pass over the logits of a chunk is
-//! one kernel where the loss is forward KL, cross-entropy or a blend of both. The body for flex takes a [`Blend`](crate::Blend) or a
-//! [`SparseDivergence`] in f32; it multiplies into two buffers that all chunks share, overwrites the
+//! one kernel where the loss is forward KL, cross-entropy or a blend of both; on libtorch's CPU it is
+//! that of flex. The body for flex takes a [`Blend`](crate::Blend) or a [`SparseDivergence`] in f32; it
+//! multiplies into two buffers that all chunks share, overwrites the
 //! student's logits with G in one pass over each row, sums ∂L/∂W inside the product, leaves out what
 //! nobody wants, and does not project rows whose weight is 0.
 
@@ -30,6 +31,8 @@ mod cube;
 mod evaluation;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "tch")]
+mod libtorch;
 
 use chunk_loss::{Agreement, ChunkLoss, FromLogits, FromSparse};
 use evaluation::{Evaluation, Wanted};

@@ -15,7 +15,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, backend_extens
 use burn::prelude::*;
 
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 mod portable;
 
 /// `(x − mean(x)) / deviation(x) · weight + bias` over the last dimension, in f32 whatever the dtype
@@ -85,7 +85,7 @@ pub(crate) trait LayerNormBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(LayerNormBackend);
+crate::bodies::portable_off_host!(LayerNormBackend);
 
 impl<B: LayerNormBackend, C: CheckpointStrategy> LayerNormBackend for Autodiff<B, C> {
     fn normalize_rows(

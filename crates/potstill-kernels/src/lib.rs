@@ -64,9 +64,9 @@ mod cube;
 mod divergence;
 mod embedding;
 mod error;
-#[cfg(feature = "flex")]
-mod flex;
 mod head_rows;
+#[cfg(feature = "flex")]
+mod host;
 mod layer_norm;
 mod linear;
 mod linear_divergence;

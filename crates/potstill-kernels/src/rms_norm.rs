@@ -17,7 +17,7 @@ use burn::prelude::*;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 mod portable;
 
 /// `x / rms(x) · weight` over the last dimension, in f32 whatever the dtype of `x`.
@@ -74,7 +74,7 @@ pub(crate) trait RmsNormBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_libtorch!(RmsNormBackend);
+crate::bodies::portable_on_remote!(RmsNormBackend);
 
 impl<B: RmsNormBackend, C: CheckpointStrategy> RmsNormBackend for Autodiff<B, C> {
     fn rms_norm(

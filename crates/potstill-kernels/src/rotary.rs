@@ -17,7 +17,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::prelude::*;
 
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 mod portable;
 
 /// `x` with the pairs of channels of each head turned by the angles of its position, in place when
@@ -86,7 +86,7 @@ pub(crate) trait RotaryBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(RotaryBackend);
+crate::bodies::portable_off_host!(RotaryBackend);
 
 impl<B: RotaryBackend, C: CheckpointStrategy> RotaryBackend for Autodiff<B, C> {
     fn rotate(

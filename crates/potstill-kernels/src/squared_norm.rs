@@ -7,7 +7,7 @@ use burn::prelude::*;
 use crate::portable::widened;
 
 #[cfg(feature = "flex")]
-mod flex;
+mod host;
 
 /// `Σ x²`, in f32 (in f64 for an f64 `x`).
 ///
@@ -52,7 +52,7 @@ pub(crate) trait SquaredNormBackend: Backend {
     }
 }
 
-crate::bodies::portable_on_other_backends!(SquaredNormBackend);
+crate::bodies::portable_off_host!(SquaredNormBackend);
 
 fn portable<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let x = widened::<B>(x);

@@ -1,7 +1,7 @@
 //! Nonlinearities of one number, in a form that vectorizes: value and slope.
 
 use super::portable::{INVERSE_ROOT_TAU, TANH_CUBE, TANH_SCALE};
-use crate::flex::exp;
+use crate::host::exp;
 
 #[inline(always)]
 pub(super) fn silu(x: f32) -> (f32, f32) {

@@ -147,6 +147,14 @@ impl AttentionMask {
         (!hides_nothing).then(|| self.bias.get_or_init(bias).clone())
     }
 
+    /// Whether each query sees all keys up to its own, in every row.
+    pub(super) fn is_triangle(&self) -> bool {
+        self.sequence.as_ref().is_some_and(|sequence| {
+            let everything = |window| window >= self.queries;
+            sequence.causal && sequence.window.is_none_or(everything) && sequence.segments.is_none()
+        })
+    }
+
     /// Reads the segments back from their device when first called.
     pub(super) fn ranges(&self) -> Arc<Ranges> {
         let ranges = || {

@@ -23,7 +23,7 @@ pub(super) fn forward<B: Backend>(
     let scores = B::float_reshape(scores, dims.map().into());
     let scores = match visible {
         Visible::All => scores,
-        Visible::Bias(bias) => {
+        Visible::Bias(bias) | Visible::Causal(bias) => {
             let bias = cast::<B>(bias.clone(), scores.dtype());
             B::float_add(scores, bias)
         }

@@ -5,12 +5,12 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 
 use super::EmbeddingBackend;
-use crate::flex::{is_fused, tensor};
+use crate::host::{is_fused, tensor};
 
 impl EmbeddingBackend for Flex {
     fn zeros_like(table: &FlexTensor) -> FlexTensor {
         let shape = table.shape();
-        if !is_fused([table]) {
+        if !is_fused::<Self, _>([table]) {
             return Self::float_zeros(shape, &table.device(), table.dtype().into());
         }
         // burn clears the memory of its zeros and copies them to where they are aligned.

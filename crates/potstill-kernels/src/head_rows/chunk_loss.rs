@@ -4,6 +4,8 @@ use burn::prelude::*;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use super::cube::RowPass;
+#[cfg(feature = "tch")]
+use super::libtorch;
 use super::{Chunk, Plain};
 use crate::log_space::column;
 use crate::sparse::SparseRows;
@@ -73,6 +75,10 @@ impl<L: RowLoss> ChunkLoss for FromLogits<'_, L> {
         if let Some(pass) = self.0.blend().and_then(|blend| RowPass::of(&blend, &rows)) {
             return pass.per_row(rows);
         }
+        #[cfg(feature = "tch")]
+        if let Some(pass) = (self.0.blend()).and_then(|blend| libtorch::RowPass::of(blend, &rows)) {
+            return pass.per_row(rows);
+        }
         self.0.per_row(rows)
     }
 
@@ -86,6 +92,10 @@ impl<L: RowLoss> ChunkLoss for FromLogits<'_, L> {
         let rows = self.rows(rows, chunk, student);
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
         if let Some(pass) = self.0.blend().and_then(|blend| RowPass::of(&blend, &rows)) {
+            return pass.value_and_gradient(rows, weights);
+        }
+        #[cfg(feature = "tch")]
+        if let Some(pass) = (self.0.blend()).and_then(|blend| libtorch::RowPass::of(blend, &rows)) {
             return pass.value_and_gradient(rows, weights);
         }
         weighted(self.0.value_and_gradient(rows), weights)

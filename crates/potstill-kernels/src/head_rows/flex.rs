@@ -1,5 +1,6 @@
 //! The body for flex: f32, two buffers of logits for all chunks.
 
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::prelude::*;
 use potstill_core::{LmHead, Prediction, Support};
@@ -10,7 +11,7 @@ use super::chunk_loss::Fused;
 use super::evaluation::{Evaluation, Wanted};
 use crate::SparseDivergence;
 use crate::bodies::portable_bodies;
-use crate::flex::{Matrix, Threads, Values, indices, primitive, product_into, vectorized};
+use crate::host::{Matrix, Threads, Values, indices, primitive, product_into, vectorized};
 use crate::row_pass::{Named, Scratch, StudentRow, Tail, TeacherRow, blended_row, sparse_row};
 
 mod gradients;
@@ -35,7 +36,7 @@ pub(super) fn evaluate(
         _ => None,
     };
     let weights = match weights {
-        Some(weights) => Some(Values::of(primitive(weights)?)),
+        Some(weights) => Some(Values::<Flex>::of(primitive(weights)?)),
         None => None,
     };
     let pass = Pass {
@@ -53,7 +54,7 @@ pub(super) fn evaluate(
 struct Projection {
     hidden: FlexTensor,
     weight: FlexTensor,
-    bias: Option<Values>,
+    bias: Option<Values<Flex>>,
     scale: f32,
     softcap: Option<f32>,
 }
@@ -61,7 +62,7 @@ struct Projection {
 impl Projection {
     fn of(hidden: &Tensor<2>, head: &LmHead) -> Option<Self> {
         let bias = match &head.bias {
-            Some(bias) => Some(Values::of(primitive(bias)?)),
+            Some(bias) => Some(Values::<Flex>::of(primitive(bias)?)),
             None => None,
         };
         Some(Self {
@@ -122,12 +123,12 @@ fn gather<'a>(matrix: Matrix<'a>, rows: &[usize], copy: &'a mut Vec<f32>) -> Mat
 enum Teacher {
     Unused,
     Deferred(Projection),
-    Dense(Values),
+    Dense(Values<Flex>),
     Sparse {
         k: usize,
         ids: Vec<usize>,
-        log_probs: Values,
-        tail: Option<Values>,
+        log_probs: Values<Flex>,
+        tail: Option<Values<Flex>>,
     },
 }
 
@@ -148,7 +149,7 @@ impl Teacher {
             }
             Prediction::Dense(logits) if logits.dims()[1] == vocab => {
                 let logits = logits.clone().without_autodiff();
-                primitive(&logits).map(|logits| Self::Dense(Values::of(logits)))
+                primitive(&logits).map(|logits| Self::Dense(Values::<Flex>::of(logits)))
             }
             _ => None,
         }
@@ -168,13 +169,13 @@ impl Teacher {
             (Support::TopK { .. }, SparseDivergence::Sampled) | (Support::Sampled, _) => {
                 return None;
             }
-            (Support::TopK { tail }, _) => Some(Values::of(primitive(tail)?)),
+            (Support::TopK { tail }, _) => Some(Values::<Flex>::of(primitive(tail)?)),
             _ => return None,
         };
         Some(Self::Sparse {
             k: token_ids.dims()[1],
             ids: indices(token_ids)?,
-            log_probs: Values::of(primitive(log_probs)?),
+            log_probs: Values::<Flex>::of(primitive(log_probs)?),
             tail,
         })
     }

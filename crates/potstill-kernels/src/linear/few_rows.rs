@@ -17,7 +17,7 @@ use burn::tensor::DType;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::flex::{keep_threads_awake, tensor};
+use crate::host::{keep_threads_awake, tensor};
 use element::Element;
 
 /// Rows from which on a general product of two matrices is faster.

@@ -7,7 +7,7 @@ use super::logarithm::ln;
 use super::soft::{FromLogarithms, Part, Token, Tokens};
 use crate::Divergence;
 use crate::divergence::AlphaBetaCase;
-use crate::flex::exp;
+use crate::host::exp;
 
 /// Members that read probabilities only.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! From logits to log-probabilities.
 
 use super::passes::{largest, sums};
-use crate::flex::exp;
+use crate::host::exp;
 
 /// Log-probabilities this far below the likeliest token count as this, as in the portable bodies.
 pub(super) const FLOOR: f32 = crate::log_space::FLOOR as f32;

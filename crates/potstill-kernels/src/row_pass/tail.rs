@@ -4,7 +4,7 @@
 //! z = c · tanh(s · (u + b) / c)      ∂z/∂u = s · (1 − (z/c)²)
 //! ```
 
-use crate::flex::exp;
+use crate::host::exp;
 
 /// Bias, scale and softcap of a head.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,14 @@ pub(crate) struct Tail<'a> {
 }
 
 impl Tail<'_> {
+    /// Of logits, which a head has done everything to.
+    #[cfg(feature = "tch")]
+    pub(crate) const NONE: Self = Self {
+        bias: None,
+        scale: 1.0,
+        softcap: None,
+    };
+
     /// The factor that the product itself applies.
     pub(crate) fn product_factor(&self) -> f32 {
         if self.bias.is_some() { 1.0 } else { self.scale }

@@ -9,7 +9,7 @@ use super::forward::Forward;
 use super::heads::{Head, Heads};
 use super::product::{ByColumn, ByRow, LANES, Lanes, dot, product};
 use super::tile::{KEYS, Sight, blocks, cap_scores, exp_or_zero, pack, transpose};
-use crate::flex::filled;
+use crate::host::filled;
 
 /// Positions whose gradients one task puts in their place.
 const GATHERED: usize = 32;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::heads::{Head, Heads};
 use super::product::{LANES, Lanes};
 use crate::attention::ranges::RowRanges;
-use crate::flex::{exp, vectorized};
+use crate::host::{exp, vectorized};
 
 /// Keys of a tile. Its scores, and the keys and values they come from, fit the first cache.
 pub(super) const KEYS: usize = 64;

@@ -5,8 +5,8 @@ use burn::prelude::*;
 use rayon::prelude::*;
 
 use super::{Projection, gather};
-use crate::flex::{Matrix, MatrixMut, Threads, product, product_into, tensor};
 use crate::head_rows::evaluation::{Evaluation, Wanted};
+use crate::host::{Matrix, MatrixMut, Threads, product, product_into, tensor};
 
 /// Tokens whose gradients one task sums over the rows, for a bias.
 const BLOCK: usize = 1 << 10;

@@ -11,7 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::element::Element;
 use super::{block_of, for_each_block};
-use crate::flex::prefetch;
+use crate::host::prefetch;
 
 /// Rows of a panel.
 const DEPTH: usize = 16;

@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::element::Element;
 use super::{block_of, for_each_block};
-use crate::flex::prefetch;
+use crate::host::prefetch;
 
 /// Columns of the output that are computed together.
 const TOGETHER: usize = 4;

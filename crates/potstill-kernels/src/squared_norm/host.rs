@@ -1,22 +1,21 @@
 //! The sum of squares in one pass over memory.
 
-use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
 use rayon::prelude::*;
 
 use super::{SquaredNormBackend, portable};
-use crate::flex::{Values, is_fused, sum_of, tensor, vectorized};
+use crate::host::{HostBackend, Values, is_fused, sum_of, vectorized};
 
 /// Numbers that one task adds up. Fixed, so that the order of additions does not depend on the
 /// number of threads.
 const BLOCK: usize = 16 * 1024;
 
-impl SquaredNormBackend for Flex {
-    fn squared_norm(x: FlexTensor) -> FlexTensor {
-        if !is_fused([&x]) {
-            return portable::<Self>(x);
+impl<B: HostBackend> SquaredNormBackend for B {
+    fn squared_norm(x: FloatTensor<B>) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&x]) {
+            return portable::<B>(x);
         }
-        let x = Values::of(x);
+        let x = Values::<B>::of(x);
         let partial: Vec<f64> = (x.as_slice().par_chunks(BLOCK))
             .map(|block| {
                 vectorized(
@@ -32,6 +31,6 @@ impl SquaredNormBackend for Flex {
                 )
             })
             .collect();
-        tensor(vec![partial.iter().sum::<f64>() as f32], [1])
+        B::tensor(vec![partial.iter().sum::<f64>() as f32], [1].into())
     }
 }

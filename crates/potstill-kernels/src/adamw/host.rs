@@ -1,31 +1,30 @@
 //! The update in one pass over memory.
 
-use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
 use rayon::prelude::*;
 
 use super::{AdamWBackend, Coefficients, portable};
-use crate::flex::{Values, ValuesMut, is_fused, vectorized};
+use crate::host::{HostBackend, Values, ValuesMut, is_fused, vectorized};
 
 /// Numbers that one task updates: their four parts fit into the second-level cache.
 const BLOCK: usize = 16 * 1024;
 
-impl AdamWBackend for Flex {
+impl<B: HostBackend> AdamWBackend for B {
     fn adamw(
-        parameter: FlexTensor,
-        gradient: FlexTensor,
-        mean: FlexTensor,
-        square: FlexTensor,
+        parameter: FloatTensor<B>,
+        gradient: FloatTensor<B>,
+        mean: FloatTensor<B>,
+        square: FloatTensor<B>,
         coefficients: Coefficients,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        if !is_fused([&parameter, &gradient, &mean, &square]) {
-            return portable::adamw::<Self>(parameter, gradient, mean, square, &coefficients);
+    ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+        if !is_fused::<B, _>([&parameter, &gradient, &mean, &square]) {
+            return portable::adamw::<B>(parameter, gradient, mean, square, &coefficients);
         }
-        let gradient = Values::of(gradient);
+        let gradient = Values::<B>::of(gradient);
         let (mut parameter, mut mean, mut square) = (
-            ValuesMut::of(parameter),
-            ValuesMut::of(mean),
-            ValuesMut::of(square),
+            ValuesMut::<B>::of(parameter),
+            ValuesMut::<B>::of(mean),
+            ValuesMut::<B>::of(square),
         );
         let rounded = Rounded::of(&coefficients);
         parameter

@@ -1,26 +1,26 @@
-//! RMS normalization of f32 rows on flex.
+//! RMS normalization of f32 rows in host memory.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Flex, TensorMetadata};
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
 use rayon::prelude::*;
 
 use super::{RmsNormBackend, portable};
-use crate::flex::{Values, ValuesMut, filled, is_fused, sum_of, sum_of_rows, tensor, vectorized};
+use crate::host::{HostBackend, Values, ValuesMut, is_fused, sum_of, sum_of_rows, vectorized};
 
 /// Rows of one task. Fixed, so that the order in which the weight's gradient is summed does not
 /// depend on the number of threads.
 const BLOCK: usize = 32;
 
-impl RmsNormBackend for Flex {
-    fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f64) -> FlexTensor {
-        if !is_fused([&x, &weight]) {
-            return portable::forward::<Self>(x, weight, epsilon);
+impl<B: HostBackend> RmsNormBackend for B {
+    fn rms_norm(x: FloatTensor<B>, weight: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&x, &weight]) {
+            return portable::forward::<B>(x, weight, epsilon);
         }
         let shape = x.shape();
         let width = shape[1];
-        let (x, weight) = (Values::of(x), Values::of(weight));
+        let (x, weight) = (Values::<B>::of(x), Values::<B>::of(weight));
         let (x, weight) = (x.as_slice(), weight.as_slice());
-        let y = filled(x.len(), BLOCK * width, |start, y| {
+        B::filled(shape, BLOCK * width, |start, y| {
             vectorized(
                 #[inline(always)]
                 || {
@@ -30,24 +30,26 @@ impl RmsNormBackend for Flex {
                     }
                 },
             );
-        });
-        tensor(y, shape)
+        })
     }
 
     fn rms_norm_backward(
-        x: FlexTensor,
-        weight: FlexTensor,
-        gradient: FlexTensor,
+        x: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        gradient: FloatTensor<B>,
         epsilon: f64,
         want_weight: bool,
-    ) -> (FlexTensor, Option<FlexTensor>) {
-        if !is_fused([&x, &weight, &gradient]) {
-            return portable::backward::<Self>(x, weight, gradient, epsilon, want_weight);
+    ) -> (FloatTensor<B>, Option<FloatTensor<B>>) {
+        if !is_fused::<B, _>([&x, &weight, &gradient]) {
+            return portable::backward::<B>(x, weight, gradient, epsilon, want_weight);
         }
         let width = weight.shape()[0];
         let block = (BLOCK * width).max(1);
-        let (x, weight, mut gradient) =
-            (Values::of(x), Values::of(weight), ValuesMut::of(gradient));
+        let (x, weight, mut gradient) = (
+            Values::<B>::of(x),
+            Values::<B>::of(weight),
+            ValuesMut::<B>::of(gradient),
+        );
         let (x, weight) = (x.as_slice(), weight.as_slice());
         let mut partial = vec![0.0; x.len().div_ceil(block) * width];
         gradient
@@ -66,7 +68,8 @@ impl RmsNormBackend for Flex {
                     },
                 );
             });
-        let weight_gradient = want_weight.then(|| tensor(sum_of_rows(&partial, width), [width]));
+        let weight_gradient =
+            want_weight.then(|| B::tensor(sum_of_rows(&partial, width), [width].into()));
         (gradient.into_tensor(), weight_gradient)
     }
 }

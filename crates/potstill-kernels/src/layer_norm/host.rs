@@ -1,31 +1,35 @@
-//! Layer normalization of f32 rows on flex.
+//! Layer normalization of f32 rows in host memory.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Flex, TensorMetadata};
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
 use rayon::prelude::*;
 
 use super::{LayerNormBackend, portable};
-use crate::flex::{Values, ValuesMut, filled, is_fused, sum_of, sum_of_rows, tensor, vectorized};
+use crate::host::{HostBackend, Values, ValuesMut, is_fused, sum_of, sum_of_rows, vectorized};
 
 /// Rows of one task. Fixed, so that the order in which the parameters' gradients are summed does not
 /// depend on the number of threads.
 const BLOCK: usize = 32;
 
-impl LayerNormBackend for Flex {
+impl<B: HostBackend> LayerNormBackend for B {
     fn normalize_rows(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
+        x: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        bias: FloatTensor<B>,
         epsilon: f64,
-    ) -> FlexTensor {
-        if !is_fused([&x, &weight, &bias]) {
-            return portable::forward::<Self>(x, weight, bias, epsilon);
+    ) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&x, &weight, &bias]) {
+            return portable::forward::<B>(x, weight, bias, epsilon);
         }
         let shape = x.shape();
         let width = shape[1];
-        let (x, weight, bias) = (Values::of(x), Values::of(weight), Values::of(bias));
+        let (x, weight, bias) = (
+            Values::<B>::of(x),
+            Values::<B>::of(weight),
+            Values::<B>::of(bias),
+        );
         let (x, weight, bias) = (x.as_slice(), weight.as_slice(), bias.as_slice());
-        let y = filled(x.len(), BLOCK * width, |start, y| {
+        B::filled(shape, BLOCK * width, |start, y| {
             vectorized(
                 #[inline(always)]
                 || {
@@ -35,24 +39,30 @@ impl LayerNormBackend for Flex {
                     }
                 },
             );
-        });
-        tensor(y, shape)
+        })
     }
 
     fn normalize_rows_backward(
-        x: FlexTensor,
-        weight: FlexTensor,
-        gradient: FlexTensor,
+        x: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        gradient: FloatTensor<B>,
         epsilon: f64,
         want_parameters: bool,
-    ) -> (FlexTensor, Option<FlexTensor>, Option<FlexTensor>) {
-        if !is_fused([&x, &weight, &gradient]) {
-            return portable::backward::<Self>(x, weight, gradient, epsilon, want_parameters);
+    ) -> (
+        FloatTensor<B>,
+        Option<FloatTensor<B>>,
+        Option<FloatTensor<B>>,
+    ) {
+        if !is_fused::<B, _>([&x, &weight, &gradient]) {
+            return portable::backward::<B>(x, weight, gradient, epsilon, want_parameters);
         }
         let width = weight.shape()[0];
         let block = (BLOCK * width).max(1);
-        let (x, weight, mut gradient) =
-            (Values::of(x), Values::of(weight), ValuesMut::of(gradient));
+        let (x, weight, mut gradient) = (
+            Values::<B>::of(x),
+            Values::<B>::of(weight),
+            ValuesMut::<B>::of(gradient),
+        );
         let (x, weight) = (x.as_slice(), weight.as_slice());
         // One row for the weight, one for the bias.
         let mut partial = vec![0.0; x.len().div_ceil(block) * 2 * width];
@@ -82,7 +92,7 @@ impl LayerNormBackend for Flex {
         let [weight_gradient, bias_gradient] = if want_parameters {
             let mut sums = sum_of_rows(&partial, 2 * width);
             let bias = sums.split_off(width);
-            [sums, bias].map(|sums| Some(tensor(sums, [width])))
+            [sums, bias].map(|sums| Some(B::tensor(sums, [width].into())))
         } else {
             [None, None]
         };

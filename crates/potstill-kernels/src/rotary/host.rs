@@ -1,26 +1,35 @@
-//! Rotary positions of f32 heads on flex, in place.
+//! Rotary positions of f32 heads in host memory, in place.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Flex, TensorMetadata};
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
 use rayon::prelude::*;
 
 use super::{Direction, RotaryBackend, portable};
-use crate::flex::{Values, ValuesMut, is_fused, vectorized};
+use crate::host::{HostBackend, Values, ValuesMut, is_fused, vectorized};
 
 /// Positions of one task.
 const BLOCK: usize = 32;
 
-impl RotaryBackend for Flex {
-    fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor, direction: Direction) -> FlexTensor {
-        if !is_fused([&x, &cos, &sin]) {
-            return portable::rotate::<Self>(x, cos, sin, direction);
+impl<B: HostBackend> RotaryBackend for B {
+    fn rotate(
+        x: FloatTensor<B>,
+        cos: FloatTensor<B>,
+        sin: FloatTensor<B>,
+        direction: Direction,
+    ) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&x, &cos, &sin]) {
+            return portable::rotate::<B>(x, cos, sin, direction);
         }
         let [_, _, heads, head_dim] = x.shape().dims();
         let (width, half) = (heads * head_dim, head_dim / 2);
         if width == 0 {
             return x;
         }
-        let (cos, sin, mut x) = (Values::of(cos), Values::of(sin), ValuesMut::of(x));
+        let (cos, sin, mut x) = (
+            Values::<B>::of(cos),
+            Values::<B>::of(sin),
+            ValuesMut::<B>::of(x),
+        );
         let (cos, sin) = (cos.as_slice(), sin.as_slice());
         let sign = match direction {
             Direction::Forth => 1.0,

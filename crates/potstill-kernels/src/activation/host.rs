@@ -1,40 +1,40 @@
-//! Nonlinearities of f32 on flex.
+//! Nonlinearities of f32 in host memory.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Flex, TensorMetadata};
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
 use rayon::prelude::*;
 
 use super::scalar::{gelu, gelu_tanh, silu};
 use super::{Activation, ActivationBackend, portable};
-use crate::flex::{Values, ValuesMut, filled, is_fused, tensor, vectorized};
+use crate::host::{HostBackend, Values, ValuesMut, is_fused, vectorized};
 
 /// Values of one task.
 const BLOCK: usize = 8192;
 
-impl ActivationBackend for Flex {
-    fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
-        if !is_fused([&x]) {
-            return portable::activate::<Self>(x, activation);
+impl<B: HostBackend> ActivationBackend for B {
+    fn activate(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&x]) {
+            return portable::activate::<B>(x, activation);
         }
         let shape = x.shape();
-        let x = Values::of(x);
-        let y = match activation {
-            Activation::Silu => mapped(x.as_slice(), silu),
-            Activation::Gelu => mapped(x.as_slice(), gelu),
-            Activation::GeluTanh => mapped(x.as_slice(), gelu_tanh),
-        };
-        tensor(y, shape)
+        let x = Values::<B>::of(x);
+        match activation {
+            Activation::Silu => mapped::<B>(x.as_slice(), shape, silu),
+            Activation::Gelu => mapped::<B>(x.as_slice(), shape, gelu),
+            Activation::GeluTanh => mapped::<B>(x.as_slice(), shape, gelu_tanh),
+        }
     }
 
     fn activate_backward(
-        x: FlexTensor,
-        gradient: FlexTensor,
+        x: FloatTensor<B>,
+        gradient: FloatTensor<B>,
         activation: Activation,
-    ) -> FlexTensor {
-        if !is_fused([&x, &gradient]) {
-            return portable::activate_backward::<Self>(x, gradient, activation);
+    ) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&x, &gradient]) {
+            return portable::activate_backward::<B>(x, gradient, activation);
         }
-        let (x, mut gradient) = (Values::of(x), ValuesMut::of(gradient));
+        let (x, mut gradient) = (Values::<B>::of(x), ValuesMut::<B>::of(gradient));
         let slopes = (x.as_slice(), gradient.as_mut_slice());
         match activation {
             Activation::Silu => multiply_by_slope(slopes, silu),
@@ -44,32 +44,34 @@ impl ActivationBackend for Flex {
         gradient.into_tensor()
     }
 
-    fn gated(gate: FlexTensor, up: FlexTensor, activation: Activation) -> FlexTensor {
-        if !is_fused([&gate, &up]) {
-            return portable::gated::<Self>(gate, up, activation);
+    fn gated(gate: FloatTensor<B>, up: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+        if !is_fused::<B, _>([&gate, &up]) {
+            return portable::gated::<B>(gate, up, activation);
         }
         let shape = gate.shape();
-        let (gate, up) = (Values::of(gate), Values::of(up));
+        let (gate, up) = (Values::<B>::of(gate), Values::<B>::of(up));
         let inputs = (gate.as_slice(), up.as_slice());
-        let y = match activation {
-            Activation::Silu => gate_values(inputs, silu),
-            Activation::Gelu => gate_values(inputs, gelu),
-            Activation::GeluTanh => gate_values(inputs, gelu_tanh),
-        };
-        tensor(y, shape)
+        match activation {
+            Activation::Silu => gate_values::<B>(inputs, shape, silu),
+            Activation::Gelu => gate_values::<B>(inputs, shape, gelu),
+            Activation::GeluTanh => gate_values::<B>(inputs, shape, gelu_tanh),
+        }
     }
 
     fn gated_backward(
-        gate: FlexTensor,
-        up: FlexTensor,
-        gradient: FlexTensor,
+        gate: FloatTensor<B>,
+        up: FloatTensor<B>,
+        gradient: FloatTensor<B>,
         activation: Activation,
-    ) -> (FlexTensor, FlexTensor) {
-        if !is_fused([&gate, &up, &gradient]) {
-            return portable::gated_backward::<Self>(gate, up, gradient, activation);
+    ) -> (FloatTensor<B>, FloatTensor<B>) {
+        if !is_fused::<B, _>([&gate, &up, &gradient]) {
+            return portable::gated_backward::<B>(gate, up, gradient, activation);
         }
-        let (mut gate, up, mut gradient) =
-            (ValuesMut::of(gate), Values::of(up), ValuesMut::of(gradient));
+        let (mut gate, up, mut gradient) = (
+            ValuesMut::<B>::of(gate),
+            Values::<B>::of(up),
+            ValuesMut::<B>::of(gradient),
+        );
         let rows = (gate.as_mut_slice(), up.as_slice(), gradient.as_mut_slice());
         match activation {
             Activation::Silu => differentiate_gate(rows, silu),
@@ -80,8 +82,12 @@ impl ActivationBackend for Flex {
     }
 }
 
-fn mapped(x: &[f32], curve: impl Fn(f32) -> (f32, f32) + Sync) -> Vec<f32> {
-    filled(x.len(), BLOCK, |start, y| {
+fn mapped<B: HostBackend>(
+    x: &[f32],
+    shape: Shape,
+    curve: impl Fn(f32) -> (f32, f32) + Sync,
+) -> FloatTensor<B> {
+    B::filled(shape, BLOCK, |start, y| {
         vectorized(
             #[inline(always)]
             || {
@@ -112,8 +118,12 @@ fn multiply_by_slope(
         });
 }
 
-fn gate_values((gate, up): (&[f32], &[f32]), curve: impl Fn(f32) -> (f32, f32) + Sync) -> Vec<f32> {
-    filled(gate.len(), BLOCK, |start, y| {
+fn gate_values<B: HostBackend>(
+    (gate, up): (&[f32], &[f32]),
+    shape: Shape,
+    curve: impl Fn(f32) -> (f32, f32) + Sync,
+) -> FloatTensor<B> {
+    B::filled(shape, BLOCK, |start, y| {
         vectorized(
             #[inline(always)]
             || {

@@ -1,13 +1,17 @@
-//! What the bodies for flex share: rows of memory, vector instructions, buffers.
+//! What the bodies for the processor share: rows of memory, vector instructions, buffers.
+//!
+//! They run on flex, and on the tensors that libtorch keeps in host memory.
 
 mod awake;
 mod exponential;
 mod fill;
+mod memory;
 mod prefetch;
 mod product;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
 use burn::prelude::*;
 use burn::tensor::DType;
 
@@ -16,47 +20,13 @@ use crate::bodies::portable_bodies;
 pub(crate) use awake::keep_threads_awake;
 pub(crate) use exponential::exp;
 pub(crate) use fill::filled;
+pub(crate) use memory::{HostBackend, Values, ValuesMut};
 pub(crate) use prefetch::prefetch;
 pub(crate) use product::{Matrix, MatrixMut, Threads, product, product_into};
 
-/// The values of a tensor, row after row.
-pub(crate) struct Values(FlexTensor);
-
-impl Values {
-    /// Copies only what is not in order; the first rows of a larger tensor are.
-    pub(crate) fn of(tensor: FlexTensor) -> Self {
-        Self(if tensor.is_contiguous() {
-            tensor
-        } else {
-            tensor.to_contiguous()
-        })
-    }
-
-    pub(crate) fn as_slice(&self) -> &[f32] {
-        self.0.as_slice().expect("f32 values in order")
-    }
-}
-
-/// The values of a tensor, row after row, to be overwritten: in place when nothing else holds them.
-pub(crate) struct ValuesMut(FlexTensor);
-
-impl ValuesMut {
-    pub(crate) fn of(tensor: FlexTensor) -> Self {
-        Self(tensor.to_contiguous())
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        self.0.storage_mut()
-    }
-
-    pub(crate) fn into_tensor(self) -> FlexTensor {
-        self.0
-    }
-}
-
-/// Whether the body for flex is to run: it knows f32, and may have been switched off.
-pub(crate) fn is_fused<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
-    !portable_bodies() && tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+/// Whether the body for the processor is to run: it knows f32, and may have been switched off.
+pub(crate) fn is_fused<B: HostBackend, const N: usize>(tensors: [&FloatTensor<B>; N]) -> bool {
+    !portable_bodies() && tensors.iter().all(|tensor| B::is_on_host(tensor))
 }
 
 /// What a tensor holds, if it is on flex and in f32; in an order that runs forwards.
