@@ -35,6 +35,7 @@ pub use burn;
 pub use potstill_core as core;
 pub use potstill_data as data;
 pub use potstill_eval as eval;
+pub use potstill_kernels as kernels;
 pub use potstill_losses as losses;
 pub use potstill_models as models;
 pub use potstill_teachers as teachers;
