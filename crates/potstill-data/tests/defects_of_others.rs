@@ -137,11 +137,7 @@ fn an_answer_that_cannot_be_read_is_rejected_and_counted() {
         }
         .to_owned()
     });
-    let stage = LabelRecords::new(
-        Elicitor::new(Arc::new(teacher)),
-        "quality",
-        ["good", "bad"],
-    );
+    let stage = LabelRecords::new(Elicitor::new(Arc::new(teacher)), "quality", ["good", "bad"]);
     let manifest = Pipeline::new(options())
         .stage(stage)
         .run(records(6), folder.path())
