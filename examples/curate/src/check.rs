@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use potstill_data::{Corpus, NearDuplicates, NearDuplicatesOptions, Record, StageError};
+use potstill::data::{Corpus, NearDuplicates, NearDuplicatesOptions, Record, StageError};
 use rayon::prelude::*;
 
 use crate::pages;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use potstill_data::{Content, Record, RecordWriter};
+use potstill::data::{Content, Record, RecordWriter};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use potstill_data::{
+use potstill::data::{
     Decontaminate, HoldOutClusters, KeepLanguages, Layout, LimitText, Manifest, NearDuplicates,
     NearDuplicatesOptions, OnContamination, Overlap, Pipeline, PipelineOptions, RecordWriter,
     TextLimits, read_records,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use potstill_data::{Content, Error, Layout, Record, read_records};
+use potstill::data::{Content, Error, Layout, Record, read_records};
 use serde_json::json;
 
 use crate::html;

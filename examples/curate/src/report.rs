@@ -2,7 +2,7 @@
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table};
-use potstill_data::{Manifest, StageReport};
+use potstill::data::{Manifest, StageReport};
 
 use crate::memory::Peaks;
 
