@@ -56,7 +56,7 @@ pub enum Error {
         /// The line, from 1.
         line: usize,
         /// What is wrong with it.
-        problem: RecordProblem,
+        problem: Box<RecordProblem>,
     },
     /// A row of a table that is not a record.
     #[error("{}, row {row}: {problem}", path.display())]
@@ -66,7 +66,7 @@ pub enum Error {
         /// The row, from 1.
         row: usize,
         /// What is wrong with it.
-        problem: RecordProblem,
+        problem: Box<RecordProblem>,
     },
     /// A row that no sane record fills.
     #[error("{}, row {row}: the record is longer than {limit} bytes", path.display())]

@@ -111,7 +111,7 @@ impl<R: BufRead> JsonlReader<R> {
             return parsed.map(Some).map_err(|problem| Error::Record {
                 path: path.clone(),
                 line,
-                problem,
+                problem: Box::new(problem),
             });
         }
     }

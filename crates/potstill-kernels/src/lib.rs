@@ -5,7 +5,8 @@
 //!
 //! - a **portable** one, composed of burn's operations, which runs on every backend and is what the
 //!   others are tested against;
-//! - one for **flex** (feature `flex`): multi-threaded, vectorized, one pass over memory;
+//! - one for **flex** (feature `flex`): multi-threaded, vectorized, one pass over memory; libtorch's CPU
+//!   tensors (feature `tch`) run most of it in place;
 //! - for [`rms_norm`] and for forward KL and cross-entropy through a head, one for **wgpu** and
 //!   **CUDA** (features `wgpu`, `cuda`): a kernel written in CubeCL, one cube for each row.
 //!
@@ -48,6 +49,10 @@
         unused_variables,
         reason = "the dispatch of an extension ignores its arguments then"
     )
+)]
+#![cfg_attr(
+    feature = "tch",
+    allow(deprecated, reason = "docs/adr/0002-tch-supported.md")
 )]
 
 mod activation;

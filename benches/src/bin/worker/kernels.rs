@@ -45,10 +45,13 @@ struct Kernel {
     floor: Option<Box<dyn Fn()>>,
 }
 
+/// Makes the inputs of a kernel.
+type Setup = fn(&Device) -> Kernel;
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let device = arguments.backend.device()?;
     device.seed(1);
-    let all: [(&str, fn(&Device) -> Kernel); 7] = [
+    let all: [(&str, Setup); 7] = [
         ("linear_divergence", divergence),
         ("row_pass", row_pass),
         ("attention", attend),

@@ -108,7 +108,7 @@ impl<R: BufRead> JsonArrayReader<R> {
         let row = |problem| Error::Row {
             path: self.path.clone(),
             row: self.row,
-            problem,
+            problem: Box::new(problem),
         };
         if end == End::File {
             return Some(Err(row(RecordProblem::Unfinished)));

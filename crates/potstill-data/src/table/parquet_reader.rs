@@ -83,7 +83,7 @@ impl Iterator for ParquetReader {
                     Error::Row {
                         path: self.path.clone(),
                         row: self.row,
-                        problem,
+                        problem: Box::new(problem),
                     }
                 }),
             ),

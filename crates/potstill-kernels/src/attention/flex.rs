@@ -16,7 +16,7 @@ use heads::Heads;
 
 impl AttentionBackend for Flex {
     fn fuses_attention(query: FlexTensor) -> bool {
-        is_fused::<Flex, _>([&query])
+        is_fused::<Self, _>([&query])
     }
 
     fn attend_with_statistics(
@@ -66,7 +66,7 @@ impl AttentionBackend for Flex {
         let inputs =
             [saved.query, saved.key, saved.value, saved.context, gradient].map(Strided::of);
         let [query, key, value, context, gradient] = inputs.each_ref().map(Strided::heads);
-        let statistics = Values::<Flex>::of(saved.statistics);
+        let statistics = Values::<Self>::of(saved.statistics);
         let gradients = backward::differentiate(&backward::Backward {
             forward: forward::Forward {
                 query: &query,

@@ -3,8 +3,6 @@
 //! The kernel wants as many key heads as query heads. It runs once for each query head of a group, on
 //! views of queries and keys, so that nothing is repeated.
 
-#![allow(deprecated, reason = "docs/adr/0002-tch-supported.md")]
-
 use burn::backend::libtorch::TchTensor;
 use burn::backend::{LibTorch, TensorMetadata};
 use tch::{Device, Tensor};

@@ -1,8 +1,6 @@
 //! The pass over the logits of a chunk that libtorch has multiplied: the one of flex, in the same
 //! memory.
 
-#![allow(deprecated, reason = "docs/adr/0002-tch-supported.md")]
-
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
 use burn::prelude::*;

@@ -27,7 +27,7 @@ impl LinearBackend for Flex {
             return y;
         }
         let weight = cast::<Self>(weight, x.dtype());
-        if !is_fused::<Flex, _>([&x, &weight]) {
+        if !is_fused::<Self, _>([&x, &weight]) {
             return Self::float_matmul(x, weight);
         }
         let ([rows, d_in], [_, d_out]) = (x.shape().dims(), weight.shape().dims());
@@ -44,10 +44,10 @@ impl LinearBackend for Flex {
 
     fn add_bias(x: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let width = bias.shape()[0];
-        if !is_fused::<Flex, _>([&x, &bias]) {
+        if !is_fused::<Self, _>([&x, &bias]) {
             return Self::float_add(x, Self::float_reshape(bias, [1, width].into()));
         }
-        let (mut x, bias) = (ValuesMut::<Flex>::of(x), Values::<Flex>::of(bias));
+        let (mut x, bias) = (ValuesMut::<Self>::of(x), Values::<Self>::of(bias));
         let bias = bias.as_slice();
         x.as_mut_slice()
             .par_chunks_mut((BLOCK * width).max(1))
@@ -68,10 +68,10 @@ impl LinearBackend for Flex {
 
     fn sum_of_rows(x: FlexTensor) -> FlexTensor {
         let width = x.shape()[1];
-        if !is_fused::<Flex, _>([&x]) {
+        if !is_fused::<Self, _>([&x]) {
             return Self::float_reshape(Self::float_sum_dim(x, 0), [width].into());
         }
-        let x = Values::<Flex>::of(x);
+        let x = Values::<Self>::of(x);
         let block = (BLOCK * width).max(1);
         let mut partial = vec![0.0; x.as_slice().len().div_ceil(block) * width];
         partial

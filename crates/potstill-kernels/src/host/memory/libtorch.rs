@@ -1,6 +1,5 @@
 //! libtorch keeps the tensors of the CPU in host memory.
 
-#![allow(deprecated, reason = "docs/adr/0002-tch-supported.md")]
 #![allow(
     unsafe_code,
     reason = "libtorch hands its memory out as a pointer and a number of elements"
