@@ -18,6 +18,10 @@ mod formula;
 /// Relative to the largest value, where that is above 1.
 const TOLERANCE: f64 = 1e-5;
 
+/// The same for the portable bodies, which add up whole vocabularies in whatever way the backend adds:
+/// libtorch's f32 dot product is off by 3e-5 at 49152 tokens.
+const PORTABLE_TOLERANCE: f64 = 1e-4;
+
 /// Rows and tokens: one of each, prime numbers, and the vocabulary of SmolLM2.
 const LOGITS: [[usize; 2]; 7] = [
     [1, 1],
@@ -84,7 +88,15 @@ impl Errors {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        let measure = |&(what, error): &(&str, f64)| Measure::new(what, error, TOLERANCE);
+        let measure = |&(what, error): &(&'static str, f64)| {
+            let portable = what == "portable";
+            let tolerance = if portable {
+                PORTABLE_TOLERANCE
+            } else {
+                TOLERANCE
+            };
+            Measure::new(what, error, tolerance)
+        };
         self.0.iter().map(measure).collect()
     }
 }

@@ -28,7 +28,7 @@ impl Default for Limits {
     }
 }
 
-/// Settings of a [`Lesson`].
+/// Settings of a [`Lesson`](crate::dialogue::Lesson).
 #[derive(Clone, Debug)]
 pub struct LessonOptions {
     /// Where it ends at the latest.
