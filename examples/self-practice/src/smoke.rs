@@ -20,26 +20,43 @@ pub(crate) fn teacher(seed: u64) -> Result<Teacher> {
     })
 }
 
-/// Asks what each sentence of a text says, and answers with the first sentence.
+/// Asks what each sentence of a text says, and answers with that sentence.
 struct Script;
 
 impl Script {
     fn answer(request: &ChatRequest) -> String {
         let prompt = request.messages.last().map_or("", |last| &last.content);
-        let Some((_, text)) = prompt.split_once("Text:\n") else {
-            let sentence = prompt.split_once(". ").map_or(prompt, |(first, _)| first);
-            return format!("{sentence}.");
-        };
-        let sentences = text.split_terminator(". ").take(4);
+        match prompt.split_once("Text:\n") {
+            Some((_, text)) => Self::questions(text),
+            None => Self::sentence(prompt),
+        }
+    }
+
+    fn questions(text: &str) -> String {
+        let paragraph = text.lines().next().unwrap_or_default();
+        let sentences = paragraph.split_terminator(". ").take(4);
         sentences
-            .map(|sentence| {
+            .enumerate()
+            .map(|(i, sentence)| {
                 let begin: Vec<&str> = sentence.split_whitespace().take(3).collect();
+                let begin = begin.join(" ");
                 format!(
-                    "Q: What does the text say that begins with {}?\nA: {sentence}.\n",
-                    begin.join(" ")
+                    "{}. What does the text say that begins with {begin}?\n",
+                    i + 1
                 )
             })
             .collect()
+    }
+
+    fn sentence(prompt: &str) -> String {
+        let begin = prompt
+            .rsplit_once("begins with ")
+            .map_or("", |(_, begin)| begin);
+        let begin = begin.trim_end_matches(['?', '\n']);
+        let paragraph = prompt.lines().next().unwrap_or_default();
+        let mut sentences = paragraph.split_terminator(". ");
+        let sentence = sentences.find(|sentence| sentence.starts_with(begin));
+        format!("{}.", sentence.unwrap_or(paragraph).trim_end_matches('.'))
     }
 }
 
