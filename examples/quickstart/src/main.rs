@@ -52,7 +52,7 @@ struct Arguments {
     #[arg(long, default_value_t = 300)]
     labels: usize,
     /// Optimizer steps of each student.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 3_200)]
     steps: usize,
     /// Problems in a step.
     #[arg(long, default_value_t = 128)]
