@@ -40,12 +40,16 @@ pub(crate) fn primitive<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor
     }
 }
 
-/// Indices on flex; a negative one becomes larger than any other.
+/// Indices on flex.
 pub(crate) fn indices<const D: usize>(tensor: &Tensor<D, Int>) -> Option<Vec<usize>> {
     tensor.clone().try_into_primitive::<Flex>().ok()?;
-    let data = tensor.to_data();
+    Some(index_values(&tensor.to_data()))
+}
+
+/// The values of indices; a negative one becomes larger than any other.
+pub(crate) fn index_values(data: &TensorData) -> Vec<usize> {
     let index = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
-    Some(data.iter::<i64>().map(index).collect())
+    data.iter::<i64>().map(index).collect()
 }
 
 /// A tensor of `values`.

@@ -6,7 +6,7 @@ use burn::backend::libtorch::TchTensor;
 use burn::prelude::*;
 use rayon::prelude::*;
 
-use crate::host::{HostBackend, Values, ValuesMut, is_fused, vectorized};
+use crate::host::{HostBackend, Values, ValuesMut, index_values, is_fused, vectorized};
 use crate::log_space::at_least_f32;
 use crate::row_pass::{Scratch, StudentRow, Tail, TeacherRow, blended_row};
 use crate::{Blend, LogitRows};
@@ -61,11 +61,9 @@ impl RowPass {
             Values::<LibTorch>::of(primitive(teacher))
         });
         let teacher = teacher.as_ref().map(Values::as_slice);
-        let targets: Option<Vec<usize>> = rows.targets.map(|targets| {
-            let targets = targets.into_data();
-            let index = |target: i64| usize::try_from(target).unwrap_or(usize::MAX);
-            targets.iter::<i64>().map(index).collect()
-        });
+        let targets = rows
+            .targets
+            .map(|targets| index_values(&targets.into_data()));
         let weights =
             weights.map(|weights| Values::<LibTorch>::of(primitive(at_least_f32(weights.clone()))));
         let weights = weights.as_ref().map(Values::as_slice);
