@@ -13,7 +13,8 @@
 //! - [`Objective`] turns both into named [`LossTerm`]s.
 //! - [`Generate`] continues token sequences, and a [`ChatModel`] continues conversations.
 //! - [`Message`]s and [`SpecialTokens`] are what text brings along.
-//! - [`Vocabulary`] decides once, at construction, whether student and teacher speak the same tokens.
+//! - [`Vocabulary`] decides once, at construction, whether student and teacher speak the same tokens;
+//!   [`KeptTokens`] are those of a smaller one.
 //!
 //! This crate does no IO and prefers no backend.
 
@@ -22,6 +23,7 @@ mod causal_lm;
 mod chat;
 mod generate;
 mod head;
+mod kept_tokens;
 mod message;
 mod objective;
 mod signal;
@@ -39,6 +41,7 @@ pub use generate::{
     FinishReason, Generate, GenerateError, GenerateOptions, Generation, Sampling, StopRule,
 };
 pub use head::LmHead;
+pub use kept_tokens::KeptTokens;
 pub use message::{Message, Role};
 pub use objective::{LossTerm, Objective, ObjectiveInput, StudentView};
 pub use signal::{Prediction, Support, TeacherSignal};

@@ -167,6 +167,44 @@ pub enum Error {
         /// The token.
         token: String,
     },
+    /// An id to keep that the vocabulary lacks.
+    #[error("token {id} is to be kept, but the tokenizer, of {size} tokens, has none with that id")]
+    NoSuchToken {
+        /// The id.
+        id: u32,
+        /// Ids of the tokenizer.
+        size: usize,
+    },
+    /// A smaller vocabulary without a token that the tokenizer itself needs.
+    #[error(
+        "token {old_id} stands for the unknown or is put around every text, but is not kept; keep \
+         what `tokens_to_keep` names"
+    )]
+    NeededTokenNotKept {
+        /// Its id in the full vocabulary.
+        old_id: u32,
+    },
+    /// BPE whose tokens say where in a word they stand.
+    #[error("tokens with {key} {affix:?} cannot be derived; supported is BPE without affixes")]
+    TokenAffix {
+        /// The key of the definition.
+        key: &'static str,
+        /// Its value.
+        affix: String,
+    },
+    /// A token that a smaller tokenizer does not find under its new id.
+    #[error(
+        "token {new_id} of the smaller tokenizer is {found:?} where {expected:?} was expected; the \
+         definition numbers its tokens in a way that cannot be followed"
+    )]
+    TokenMoved {
+        /// The new id.
+        new_id: u32,
+        /// The token with this id.
+        found: Option<String>,
+        /// The token that should have it.
+        expected: Option<String>,
+    },
     /// A chat template that is not a template.
     #[error("the chat template does not parse")]
     TemplateSyntax(#[source] minijinja::Error),

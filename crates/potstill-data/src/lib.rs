@@ -82,6 +82,7 @@ mod sample_tokenizers;
 mod stop_strings;
 mod table;
 mod text_file;
+mod token_counts;
 mod tokenizer;
 mod turn_spans;
 
@@ -134,4 +135,5 @@ pub use stop_strings::StopStrings;
 pub use table::{ParquetReader, ParquetWriter, read_parquet};
 pub use table::{RecordReader, RecordWriter, read_records};
 pub use text_file::{TextSplit, read_text};
+pub use token_counts::TokenCounts;
 pub use tokenizer::TextTokenizer;

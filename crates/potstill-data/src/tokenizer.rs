@@ -1,5 +1,7 @@
 //! Text to token ids and back.
 
+mod merges;
+mod restrict;
 mod token_bytes;
 
 use std::fmt;

@@ -8,6 +8,7 @@
 mod kept_blocks;
 mod layer_choice;
 mod layer_map;
+mod vocabulary;
 
 use burn::prelude::*;
 use burn::tensor::FloatDType;

@@ -196,6 +196,34 @@ pub enum Error {
         /// The architecture.
         architecture: &'static str,
     },
+    /// A smaller vocabulary of no tokens.
+    #[error("no token is kept; keep at least one")]
+    NoTokenKept,
+    /// A token to keep that the model lacks.
+    #[error("token {id} is to be kept, but the last of the model is {}", vocab_size - 1)]
+    TokenOutOfRange {
+        /// The token.
+        id: u32,
+        /// Rows of the model's embedding table.
+        vocab_size: usize,
+    },
+    /// A token with a role that a smaller vocabulary lacks.
+    #[error("{key} is {id}, and token {id} is not kept; keep it, or give another token the role")]
+    RoleNotKept {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The token, as the full vocabulary numbers it.
+        id: u32,
+    },
+    /// A file beside the weights is not the JSON it should be.
+    #[error("the text of {file} is not a JSON object")]
+    Companion {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// Bytes that are not whole blocks.
     #[error("{bytes} bytes are no whole number of {block_type} blocks of {block_bytes} bytes")]
     PartialBlock {

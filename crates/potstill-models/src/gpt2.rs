@@ -79,6 +79,19 @@ impl Gpt2 {
         &self.config
     }
 
+    /// The same model with these rows of its tables, as `config` says.
+    pub(crate) fn with_tokens(&self, rows: &Tensor<1, Int>, config: ModelConfig) -> Self {
+        let cut = |table: &Embedding| table.of_rows(rows.clone());
+        Self {
+            transformer: Decoder {
+                wte: cut(&self.transformer.wte),
+                ..self.transformer.clone()
+            },
+            lm_head: self.lm_head.as_ref().map(cut),
+            config,
+        }
+    }
+
     pub(crate) fn head(&self) -> LmHead {
         LmHead::new(
             self.lm_head

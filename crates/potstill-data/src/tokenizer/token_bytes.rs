@@ -67,7 +67,7 @@ fn byte_alphabet() -> HashMap<char, u8> {
 }
 
 /// The byte of a token such as `<0x0A>`.
-fn fallback_byte(token: &str) -> Option<u8> {
+pub(super) fn fallback_byte(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2)
         .then(|| u8::from_str_radix(digits, 16).ok())

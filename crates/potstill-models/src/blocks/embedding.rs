@@ -30,6 +30,18 @@ impl Embedding {
         embedding(self.weight.val(), ids)
     }
 
+    /// A table of some of the rows, with a parameter of its own.
+    ///
+    /// # Shapes
+    ///
+    /// - `rows`: `[kept]`
+    #[must_use]
+    pub(crate) fn of_rows(&self, rows: Tensor<1, Int>) -> Self {
+        Self {
+            weight: Param::from_tensor(self.weight.val().detach().select(0, rows)),
+        }
+    }
+
     /// The table itself, `[rows, d_model]`.
     #[must_use]
     pub(crate) fn table(&self) -> Tensor<2> {
