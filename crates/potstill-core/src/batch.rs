@@ -2,7 +2,11 @@
 
 mod row;
 
+use std::sync::Arc;
+
 use burn::prelude::*;
+
+use crate::Draw;
 
 pub use row::TokenRow;
 use row::largest_token;
@@ -112,6 +116,35 @@ impl Rows {
     }
 }
 
+/// How likely the targets were when a model drew them.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// Log-probability of each target under the student as it was then, `[rows]`.
+    pub policy: Tensor<1>,
+    /// Log-probability of each target under the distribution it was drawn from, `[rows]`.
+    pub sampler: Tensor<1>,
+}
+
+impl Drawn {
+    fn new(draws: &[Draw], device: &Device) -> Self {
+        let column = |log_prob: fn(&Draw) -> f32| {
+            let values: Vec<f32> = draws.iter().map(log_prob).collect();
+            Tensor::from_data(TensorData::new(values, [draws.len()]), device)
+        };
+        Self {
+            policy: column(|draw| draw.policy),
+            sampler: column(|draw| draw.sampler),
+        }
+    }
+
+    fn to_device(&self, device: &Device) -> Self {
+        Self {
+            policy: self.policy.clone().to_device(device),
+            sampler: self.sampler.clone().to_device(device),
+        }
+    }
+}
+
 /// A batch of packed rows.
 ///
 /// Attention is causal *within a segment* and positions restart with it, so padding on either side
@@ -131,6 +164,9 @@ pub struct TokenBatch {
     pub targets: Tensor<2, Int>,
     /// The positions that count.
     pub rows: Rows,
+    /// How the targets of the rows were drawn; `None` unless a model wrote all of them.
+    pub drawn: Option<Drawn>,
+    sequences: Arc<[usize]>,
     plain: bool,
     longest_segment: usize,
     largest_token: u32,
@@ -166,14 +202,24 @@ impl TokenBatch {
                     .chain(std::iter::repeat_n(0.0, seq - row.len()))
             })
             .collect();
-        Self::new(
+        let batch = Self::new(
             [rows.len(), seq],
             &padded(TokenRow::tokens, pad_token),
             &padded(TokenRow::segments, 0),
             &padded(TokenRow::targets, pad_token),
             &weights,
             device,
-        )
+        );
+        let counted = rows.iter().flat_map(|row| {
+            let positions = (0..row.len()).filter(|&position| row.weights()[position] != 0.0);
+            positions.map(|position| row.draw(position))
+        });
+        let draws: Option<Vec<Draw>> = counted.collect();
+        let draws = draws.filter(|draws| !draws.is_empty());
+        Self {
+            drawn: draws.map(|draws| Drawn::new(&draws, device)),
+            ..batch
+        }
     }
 
     /// A batch from flat row-major values of shape `[batch, seq]`.
@@ -229,6 +275,11 @@ impl TokenBatch {
             positions: ints(&positions),
             targets: ints(targets),
             rows: Rows::new(&counted, &row_weights, device),
+            drawn: None,
+            sequences: counted
+                .chunk_by(|&a, &b| a / seq == b / seq && segments[a] == segments[b])
+                .map(<[usize]>::len)
+                .collect(),
             plain,
             longest_segment,
             largest_token: largest_token(tokens, targets, weights),
@@ -239,6 +290,13 @@ impl TokenBatch {
     #[must_use]
     pub fn dims(&self) -> [usize; 2] {
         self.tokens.dims()
+    }
+
+    /// How many rows count in each segment that has any, in order: the rows of a sequence are
+    /// neighbors, so these are the lengths of all sequences one after the other.
+    #[must_use]
+    pub fn sequences(&self) -> &[usize] {
+        &self.sequences
     }
 
     /// Whether every row is one segment without padding, so that plain causal attention is enough.
@@ -278,6 +336,8 @@ impl TokenBatch {
             positions: self.positions.clone().to_device(device),
             targets: self.targets.clone().to_device(device),
             rows: self.rows.to_device(device),
+            drawn: self.drawn.as_ref().map(|drawn| drawn.to_device(device)),
+            sequences: Arc::clone(&self.sequences),
             ..*self
         }
     }

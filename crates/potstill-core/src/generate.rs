@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// How the next token is chosen from the logits.
 ///
 /// Applied in this order, as `transformers` does: repetition penalty, temperature, top-k, top-p,
@@ -138,7 +140,8 @@ impl GenerateOptions {
 }
 
 /// Why a sequence ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FinishReason {
     /// A stop token was generated.
@@ -221,6 +224,17 @@ pub enum GenerateError {
         value: f64,
         /// What would be right.
         expected: &'static str,
+    },
+    /// Two models are to write together.
+    #[error(
+        "a student of {student} tokens and a teacher of {teacher} cannot write together; both must \
+         have the same vocabulary"
+    )]
+    Vocabularies {
+        /// Tokens of the student.
+        student: usize,
+        /// Tokens of the teacher.
+        teacher: usize,
     },
     /// The model produced logits that are not numbers.
     #[error(

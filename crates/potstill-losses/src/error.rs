@@ -70,3 +70,10 @@ pub(crate) fn check_chunk_rows(rows: Option<usize>) -> Result<Option<usize>, Err
 pub(crate) fn check_share(name: &'static str, value: f64) -> Result<f64, Error> {
     check(name, value, (0.0..=1.0).contains(&value), "between 0 and 1")
 }
+
+pub(crate) fn check_clip(clip: Option<f64>) -> Result<Option<f64>, Error> {
+    if let Some(value) = clip {
+        check("clip", value, value > 0.0 && value < 1.0, "between 0 and 1")?;
+    }
+    Ok(clip)
+}

@@ -21,6 +21,9 @@
 //! [`rank_hinge`], [`rank_plackett_luce`], all of them through [`HeadRows::reduced`] where the
 //! log-likelihoods come from a head.
 //!
+//! On what the student wrote itself: [`SequenceReverseKl`] and [`SampledReverseKl`], policy gradients.
+//! The losses on distributions take such text as they take any other.
+//!
 //! For a training loop there are objectives, each built by its configuration: [`SoftTarget`],
 //! [`HardTarget`], [`Hinton`], [`LogitMatch`], [`SparseTarget`], [`HiddenMatch`],
 //! [`AttentionMatch`], [`RelationMatch`]. A tuple of objectives is an objective. How much a row counts
@@ -100,6 +103,7 @@ mod logit_match;
 mod logit_mse;
 mod multitask;
 mod overlap;
+mod policy;
 mod preference;
 mod ranking;
 mod relation_match;
@@ -127,6 +131,8 @@ pub use logit_match::{LogitLoss, LogitMatch, LogitMatchConfig};
 pub use logit_mse::LogitMse;
 pub use multitask::multitask_weights;
 pub use overlap::{OverlapDivergence, VocabularyOverlap};
+pub use policy::sampled_reverse_kl::{SampledReverseKl, SampledReverseKlConfig};
+pub use policy::sequence_reverse_kl::{SequenceReverseKl, SequenceReverseKlConfig};
 pub use potstill_kernels::{
     Blend, CrossEntropy, Divergence, HardPart, HeadRows, LogitRows, RowLoss, SoftPart,
     SparseDivergence, SparseRows,

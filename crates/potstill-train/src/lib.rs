@@ -8,7 +8,9 @@
 //! ```
 //!
 //! - [`TrainerConfig`] says how; it reads from JSON and refuses unknown keys.
-//! - [`BatchSource`] says on what. It may look at the student, so on-policy training is a source.
+//! - [`BatchSource`] says on what. It may look at the student, so on-policy training is a source:
+//!   [`Rollouts`] of the student, mixed with data as in GKD, and [`ReplayedRollouts`] as in DistiLLM,
+//!   with an [`AdaptiveShare`]; [`RolloutHealth`] watches both.
 //! - [`Schedule`] and [`AdamWConfig`] say how fast.
 //! - [`Callback`] observes; [`Progress`] is one for people.
 //!
@@ -50,6 +52,7 @@ mod error;
 mod evaluate;
 mod gradients;
 mod metrics;
+mod on_policy;
 mod optimizer;
 mod progress;
 mod run_folder;
@@ -66,6 +69,10 @@ pub use demands::Demands;
 pub use distiller::Distiller;
 pub use error::{BoxError, Error};
 pub use evaluate::{Best, Metrics, Watch};
+pub use on_policy::{
+    AdaptiveShare, AdaptiveShareOptions, FreshShare, HealthLimits, Mixture, ReplayOptions,
+    ReplayedRollouts, RolloutHealth, RolloutWarning, Rollouts, StudentShare, Vitals,
+};
 pub use optimizer::{AdamWConfig, Decayed};
 pub use progress::Progress;
 pub use schedule::{Decay, Schedule};

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `step` counts finished steps. A training line holds `loss`, one `loss/NAME` for each term (its
-//! unweighted mean), `learning_rate`, `grad_norm`, `rows`, `tokens` and `seconds`. A value that is
-//! not finite is `null`.
+//! unweighted mean), `learning_rate`, `grad_norm`, `rows`, `tokens` and `seconds`, and one
+//! `source/NAME` for each observation of the batch source. A value that is not finite is `null`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -60,6 +60,7 @@ impl MetricsLog {
         report: &StepReport,
         learning_rate: f64,
         seconds: f64,
+        observations: &[(String, f64)],
     ) -> Result<(), Error> {
         let mut values = Map::new();
         values.insert("loss".into(), report.loss.into());
@@ -71,6 +72,9 @@ impl MetricsLog {
         values.insert("rows".into(), report.rows.into());
         values.insert("tokens".into(), report.tokens.into());
         values.insert("seconds".into(), seconds.into());
+        for (name, value) in observations {
+            values.insert(format!("source/{name}"), (*value).into());
+        }
         self.append(step, "train", values)
     }
 

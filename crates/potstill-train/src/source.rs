@@ -33,6 +33,13 @@ pub trait BatchSource<S> {
         None
     }
 
+    /// What it has to say about the batches since it was last asked, as names and values.
+    ///
+    /// The trainer asks after each step and logs them as `source/NAME`.
+    fn observations(&mut self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+
     /// Everything needed to continue with the batch after the last one given.
     ///
     /// # Errors
@@ -57,6 +64,9 @@ impl<S, T: BatchSource<S> + ?Sized> BatchSource<S> for Box<T> {
     }
     fn demands(&self) -> Option<Demands> {
         (**self).demands()
+    }
+    fn observations(&mut self) -> Vec<(String, f64)> {
+        (**self).observations()
     }
     fn state(&self) -> Result<Value, BoxError> {
         (**self).state()

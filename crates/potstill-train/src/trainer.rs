@@ -208,8 +208,10 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
 
     fn report(&mut self, report: &StepReport, rate: f64, seconds: f64) -> Result<(), Error> {
         let logged = self.is_due(Some(self.config.log_every)) || self.step == self.total_steps;
+        // Also when nothing is logged: a line speaks of its own step.
+        let observations = self.source.observations();
         if let Some(log) = self.log.as_mut().filter(|_| logged) {
-            log.train(self.step, report, rate, seconds)?;
+            log.train(self.step, report, rate, seconds, &observations)?;
         }
         let (step, total_steps) = (self.step, self.total_steps);
         self.emit(&Event::Step {

@@ -1,8 +1,10 @@
 //! Packed token rows on the host.
 
+use crate::{Draw, Rollout};
+
 /// One packed row on the host: documents one after another, each a segment, already shifted.
 ///
-/// All four vectors have the same length. `targets[t]` is the token that follows `tokens[t]` in its
+/// `targets[t]` is the token that follows `tokens[t]` in its
 /// document. `weights[t]` says how much position `t` counts; 0 means not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenRow {
@@ -10,6 +12,8 @@ pub struct TokenRow {
     segments: Vec<u32>,
     targets: Vec<u32>,
     weights: Vec<f32>,
+    /// How each target was drawn; shorter than the others where no later one was.
+    draws: Vec<Option<Draw>>,
 }
 
 impl TokenRow {
@@ -50,6 +54,27 @@ impl TokenRow {
         self.targets.extend_from_slice(&tokens[1..]);
         self.weights.extend_from_slice(&weights[1..]);
         self.segments.resize(self.tokens.len(), segment);
+    }
+
+    /// Appends what a model wrote as a new segment: its tokens count 1, the prompt does not count.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the prompt is empty, or not every token has its draw.
+    pub fn push_rollout(&mut self, rollout: &Rollout) {
+        let Rollout {
+            prompt,
+            tokens,
+            draws,
+            ..
+        } = rollout;
+        assert!(!prompt.is_empty(), "a rollout continues at least one token");
+        assert_eq!(tokens.len(), draws.len(), "each token needs its draw");
+        let mut weights = vec![0.0; prompt.len()];
+        weights.resize(prompt.len() + tokens.len(), 1.0);
+        self.push_document(&[prompt.as_slice(), tokens].concat(), &weights);
+        self.draws.resize(self.tokens.len() - tokens.len(), None);
+        self.draws.extend(draws.iter().copied().map(Some));
     }
 
     /// Number of positions.
@@ -108,6 +133,12 @@ impl TokenRow {
     #[must_use]
     pub fn weights(&self) -> &[f32] {
         &self.weights
+    }
+
+    /// How the target of position `position` was drawn, where a model wrote it.
+    #[must_use]
+    pub fn draw(&self, position: usize) -> Option<Draw> {
+        self.draws.get(position).copied().flatten()
     }
 }
 

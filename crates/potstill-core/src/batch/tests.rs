@@ -84,6 +84,42 @@ fn the_largest_token_is_one_that_is_read_or_counted() {
     assert_eq!(TokenRow::default().longest_document(), 0);
 }
 
+fn rollout(prompt: &[u32], tokens: &[u32], policy: f32) -> crate::Rollout {
+    crate::Rollout::new(
+        prompt.to_vec(),
+        crate::Generation {
+            tokens: tokens.to_vec(),
+            log_probs: vec![policy; tokens.len()],
+            finish: crate::FinishReason::Length,
+        },
+    )
+}
+
+#[test]
+fn what_a_model_wrote_counts_and_carries_its_draws() {
+    let mut row = rollout(&[1, 2], &[3, 4, 5], -0.5).row();
+    row.push_rollout(&rollout(&[6], &[7], -0.25));
+    let other = rollout(&[8, 9], &[1, 2], -0.125).row();
+    let rows = [row, other];
+    let batch = TokenBatch::from_rows(&rows, 0, &Device::default());
+    assert_eq!(batch.sequences(), [3, 1, 2]);
+    assert_eq!(batch.rows.count(), 6);
+    let drawn = batch.drawn.unwrap().to_device(&Device::default());
+    let policy: Vec<f32> = drawn.policy.into_data().iter::<f32>().collect();
+    assert_eq!(policy, [-0.5, -0.5, -0.5, -0.25, -0.125, -0.125]);
+    let targets: Vec<i32> = batch.targets.into_data().iter::<i32>().collect();
+    assert_eq!(targets, [2, 3, 4, 5, 7, 9, 1, 2, 0, 0]);
+}
+
+#[test]
+fn a_batch_in_which_nobody_drew_a_counting_target_has_no_draws() {
+    let data = TokenRow::document(&[1, 2, 3], &[0.0, 0.0, 1.0]);
+    let rows = [rollout(&[1], &[2], -0.5).row(), data];
+    let batch = TokenBatch::from_rows(&rows, 0, &Device::default());
+    assert!(batch.drawn.is_none());
+    assert_eq!(batch.sequences(), [1, 1]);
+}
+
 #[test]
 #[should_panic(expected = "a padding position (segment 0) cannot count")]
 fn padding_cannot_count() {

@@ -1,0 +1,69 @@
+//! A document as a prompt and what follows.
+
+use potstill_core::TokenRow;
+
+/// One document of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Passage {
+    tokens: Vec<u32>,
+    /// Weight of predicting each token.
+    weights: Vec<f32>,
+    prompt: usize,
+}
+
+impl Passage {
+    /// The documents of a row.
+    pub(super) fn of_row(row: &TokenRow) -> Vec<Self> {
+        let mut begin = 0;
+        row.segments()
+            .chunk_by(|a, b| a == b)
+            .map(|segment| {
+                let end = begin + segment.len();
+                let of_segment = begin..end;
+                begin = end;
+                let mut tokens = row.tokens()[of_segment.clone()].to_vec();
+                tokens.extend(row.targets()[of_segment.clone()].last());
+                let mut weights = vec![0.0];
+                weights.extend(&row.weights()[of_segment]);
+                let prompt = weights.iter().position(|&weight| weight != 0.0);
+                Self {
+                    prompt: prompt.unwrap_or(tokens.len()),
+                    tokens,
+                    weights,
+                }
+            })
+            .collect()
+    }
+
+    /// What comes before the first token that counts; all of it if none does.
+    pub(super) fn prompt(&self) -> &[u32] {
+        &self.tokens[..self.prompt]
+    }
+
+    pub(super) fn has_completion(&self) -> bool {
+        self.prompt < self.tokens.len()
+    }
+
+    /// As the data has it.
+    pub(super) fn row(&self) -> TokenRow {
+        TokenRow::document(&self.tokens, &self.weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_cut_before_its_first_token_that_counts() {
+        let mut row = TokenRow::document(&[1, 2, 3, 4], &[0.0, 0.0, 0.5, 1.0]);
+        row.push_document(&[5, 6, 7], &[0.0; 3]);
+        row.push_document(&[8, 9], &[1.0; 2]);
+        let passages = Passage::of_row(&row);
+        let prompts: Vec<&[u32]> = passages.iter().map(Passage::prompt).collect();
+        assert_eq!(prompts, [&[1, 2][..], &[5, 6, 7], &[8]]);
+        assert!(passages[0].has_completion() && !passages[1].has_completion());
+        let expected = TokenRow::document(&[1, 2, 3, 4], &[0.0, 0.0, 0.5, 1.0]);
+        assert_eq!(passages[0].row(), expected);
+    }
+}
