@@ -238,6 +238,12 @@ pub enum Error {
         /// Its tokens.
         tokens: usize,
     },
+    /// A record lacks the second text that it is to be learned with.
+    #[error("the record has no text under meta.{key}")]
+    NoCounterpart {
+        /// Where it should be.
+        key: &'static str,
+    },
     /// A document of which no token counts.
     #[error("no token of the record counts towards the loss")]
     NothingCounts,

@@ -10,7 +10,8 @@
 //!   [`read_text`] cuts up plain text, and [`split_held_out`] keeps some for evaluation.
 //! - [`ChatTemplate`] renders conversations as Hugging Face does, [`TextTokenizer`] encodes them.
 //! - [`encode_records`] decides with [`LossOn`] which tokens count; [`pack`] fills rows; [`pack_stream`]
-//!   does both for what memory does not hold; [`Loader`] shuffles rows into batches, from a position
+//!   does both for what memory does not hold; [`encode_preferences`] and [`encode_rationales`] keep two documents of a
+//!   record together in a row; [`Loader`] shuffles rows into batches, from a position
 //!   that can be saved and restored.
 //! - [`StopStrings`] ends generated text.
 //! - A [`Pipeline`] sends records through stages, resumes after a kill, and accounts for every one;
@@ -68,6 +69,7 @@ mod document;
 mod elicit;
 mod encode;
 mod error;
+mod grouped;
 mod held_out;
 mod hf_folder;
 mod jsonl;
@@ -114,6 +116,7 @@ pub use encode::{
     encode_records,
 };
 pub use error::{ConfigProblem, Error};
+pub use grouped::{GroupedRows, TaskPrefixes, encode_preferences, encode_rationales};
 pub use held_out::{HeldOutSplit, split_held_out};
 pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
 pub use loader::{Loader, LoaderOptions, LoaderState};

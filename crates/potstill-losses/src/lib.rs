@@ -26,7 +26,7 @@
 //!
 //! For a training loop there are objectives, each built by its configuration: [`SoftTarget`],
 //! [`HardTarget`], [`Hinton`], [`LogitMatch`], [`SparseTarget`], [`HiddenMatch`],
-//! [`AttentionMatch`], [`RelationMatch`]. A tuple of objectives is an objective. How much a row counts
+//! [`AttentionMatch`], [`RelationMatch`], [`Preference`]. A tuple of objectives is an objective. How much a row counts
 //! is decided by the row weights alone: [`multitask_weights`] makes them from tasks, [`Reweighted`]
 //! from what the teacher knows.
 //!
@@ -137,7 +137,7 @@ pub use potstill_kernels::{
     Blend, CrossEntropy, Divergence, HardPart, HeadRows, LogitRows, RowLoss, SoftPart,
     SparseDivergence, SparseRows,
 };
-pub use preference::{PairLogProbs, dpo, ipo};
+pub use preference::{PairLogProbs, Preference, PreferenceConfig, PreferenceLoss, dpo, ipo};
 pub use ranking::{rank_hinge, rank_plackett_luce};
 pub use relation_match::{Relation, RelationMatch, RelationMatchConfig};
 pub use reweighted::{Reweighted, RowImportance};

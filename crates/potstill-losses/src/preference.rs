@@ -13,9 +13,13 @@
 //! TRL divides h by the answer's length for IPO, here the caller decides what it passes. With the
 //! teacher as reference this is distillation by preference.
 
+mod objective;
+
 use burn::prelude::*;
 use burn::tensor::activation::log_sigmoid;
 use potstill_kernels::log_space::at_least_f32;
+
+pub use objective::{Preference, PreferenceConfig, PreferenceLoss};
 
 /// Log-probabilities of the chosen and the rejected answer of each pair, summed over their tokens.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ pub struct PairLogProbs {
 }
 
 impl PairLogProbs {
+    /// `log q_w − log q_l`, `[pairs]`.
     fn margin(self) -> Tensor<1> {
         at_least_f32(self.chosen) - at_least_f32(self.rejected)
     }

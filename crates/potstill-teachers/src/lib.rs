@@ -8,7 +8,8 @@
 //!   epoch after the first.
 //! - [`WeightedTeachers`] average several, [`RoutedTeachers`] ask the one that knows about a segment,
 //!   [`AlternatingTeachers`] one by lot.
-//! - [`EmaTeacher`] follows its student; [`peer_teachers`] lets students teach each other.
+//! - [`SharedTeacher`] is asked by several students and runs once for all of them.
+//! - [`EmaTeacher`] follows its student; [`peer_teachers`] and [`PeerGroup`] let students teach each other.
 //! - [`EndpointTeacher`] asks a model behind a server; an [`Endpoint`] is also a
 //!   [`ChatModel`](potstill_core::ChatModel). Its answers are kept in an [`AnswerStore`].
 //! - [`NoTeacher`] says nothing, for objectives that only read labels.
@@ -39,10 +40,12 @@ mod error;
 mod model_teacher;
 mod moving;
 mod no_teacher;
+mod peer_group;
 mod peers;
 mod prediction;
 mod routing;
 mod segments;
+mod shared;
 mod store;
 
 pub use cache::{CacheBuilder, CacheConfig, CacheError, CachedTeacher, Keep, TeacherIdentity};
@@ -59,6 +62,8 @@ pub use error::{BoxError, Error};
 pub use model_teacher::ModelTeacher;
 pub use moving::{EmaTeacher, EmaUpdater};
 pub use no_teacher::{NoTeacher, NothingToTap};
+pub use peer_group::{PeerGroup, PeerTurns};
 pub use peers::peer_teachers;
 pub use routing::{Languages, RoutedTeachers};
+pub use shared::SharedTeacher;
 pub use store::{AnswerStore, StoredAnswer};

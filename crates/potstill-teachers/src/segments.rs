@@ -10,7 +10,7 @@ use burn::tensor::{ExecutionError, Transaction};
 use potstill_core::TokenBatch;
 
 /// The tokens of a batch and how its rows fall into segments.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HostBatch {
     shape: [usize; 2],
     tokens: Vec<u32>,

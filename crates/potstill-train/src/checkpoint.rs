@@ -83,7 +83,7 @@ pub(crate) fn write<S: Module, O: Module>(
     state: &State,
 ) -> Result<(), Error> {
     write_student(folder, &model.student)?;
-    write_module(folder, OBJECTIVE, &model.objective)?;
+    write_objective(folder, &model.objective)?;
     let path = folder.join(OPTIMIZER);
     optimizer
         .save(&path)
@@ -109,6 +109,10 @@ pub(crate) fn read<S: Module, O: Module>(
 
 pub(crate) fn write_student<S: Module>(folder: &Path, student: &S) -> Result<(), Error> {
     write_module(folder, STUDENT, student)
+}
+
+pub(crate) fn write_objective<O: Module>(folder: &Path, objective: &O) -> Result<(), Error> {
+    write_module(folder, OBJECTIVE, objective)
 }
 
 pub(crate) fn read_student<S: Module>(folder: &Path, like: &S) -> Result<S, Error> {

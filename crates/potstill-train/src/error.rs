@@ -55,6 +55,36 @@ pub enum Error {
         /// The step, counted from 1.
         step: usize,
     },
+    /// The difficulty of rows cannot be measured.
+    #[error("cannot say how hard the data is")]
+    Difficulty {
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The run of a stage began with another student.
+    #[error(
+        "the run in {} began with another student than what comes before it gives now; remove the folder to \
+         run this stage again",
+        path.display()
+    )]
+    StageChanged {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// A callback has stopped a stage.
+    #[error(
+        "the run in {} was stopped after {step} of {total_steps} steps; what comes after it cannot begin",
+        path.display()
+    )]
+    StageStopped {
+        /// The run folder.
+        path: PathBuf,
+        /// Steps finished.
+        step: usize,
+        /// Steps of the whole run.
+        total_steps: usize,
+    },
     /// No position of an optimizer step counts.
     #[error(
         "none of the {positions} positions of step {step} counts towards the loss; look at the row \

@@ -11,6 +11,7 @@
 //! - [`BatchSource`] says on what. It may look at the student, so on-policy training is a source:
 //!   [`Rollouts`] of the student, mixed with data as in GKD, and [`ReplayedRollouts`] as in DistiLLM,
 //!   with an [`AdaptiveShare`]; [`RolloutHealth`] watches both.
+//!   [`Curriculum`] begins with what is easy, [`MultitaskBatches`] gives tasks their shares.
 //! - [`Schedule`] and [`AdamWConfig`] say how fast.
 //! - [`Callback`] observes; [`Progress`] is one for people.
 //!
@@ -41,10 +42,15 @@
 //! With [`Trainer::start_in`] a run keeps its log, its checkpoints and its best student in a folder;
 //! with [`Trainer::continue_in`] it goes on after an interruption, bit for bit as if there had been
 //! none.
+//!
+//! Several runs make a course: [`Trainer::finish_in`] runs stages one after the other (hints, then logits; one
+//! generation after another), [`run_together`] runs students side by side (one teacher for all of them,
+//! or none but each other).
 
 mod callback;
 mod checkpoint;
 mod config;
+mod curriculum;
 mod demands;
 mod distiller;
 mod durable;
@@ -52,23 +58,28 @@ mod error;
 mod evaluate;
 mod gradients;
 mod metrics;
+mod multitask;
 mod on_policy;
 mod optimizer;
 mod progress;
 mod run_folder;
 mod schedule;
 mod source;
+mod stages;
 mod step;
 #[cfg(test)]
 mod testing;
+mod together;
 mod trainer;
 
 pub use callback::{Callback, Event, Flow, Outcome, StopReason};
 pub use config::{EarlyStop, Length, TrainerConfig};
+pub use curriculum::{Curriculum, CurriculumOptions, row_losses};
 pub use demands::Demands;
 pub use distiller::Distiller;
 pub use error::{BoxError, Error};
 pub use evaluate::{Best, Metrics, Watch};
+pub use multitask::MultitaskBatches;
 pub use on_policy::{
     AdaptiveShare, AdaptiveShareOptions, FreshShare, HealthLimits, Mixture, ReplayOptions,
     ReplayedRollouts, RolloutHealth, RolloutWarning, Rollouts, StudentShare, Vitals,
@@ -78,4 +89,5 @@ pub use progress::Progress;
 pub use schedule::{Decay, Schedule};
 pub use source::{BatchFn, BatchSource, FixedBatches, LoaderBatches};
 pub use step::{StepReport, StepSettings, TermReport, step};
+pub use together::{Learner, run_together};
 pub use trainer::Trainer;

@@ -4,7 +4,7 @@
 //! run.json                what is needed to repeat the run
 //! metrics.jsonl           a line for each logged step and each evaluation
 //! checkpoints/step-N/     to continue from
-//! best/step-N/            the best student so far
+//! best/step-N/            the best student so far, with its objective
 //! .lock                   held by the process that trains
 //! ```
 

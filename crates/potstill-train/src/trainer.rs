@@ -40,6 +40,9 @@ pub struct Trainer<S, O> {
     /// What the evaluation gives before the first step, where that is known.
     measured: Option<Metrics>,
     callbacks: Vec<Box<dyn Callback>>,
+    onlookers: Vec<Onlooker<S>>,
+    /// Between the first and the last call of [`advance`](Self::advance).
+    is_running: bool,
     stop_requested: bool,
     notes: Map<String, Value>,
     run: Option<RunFolder>,
@@ -52,6 +55,8 @@ pub struct Trainer<S, O> {
     saved: Option<(usize, Standing)>,
 }
 
+type Onlooker<S> = Box<dyn FnMut(&S)>;
+
 impl<S: CausalLm, O: Objective> Trainer<S, O> {
     /// Trains to the end, or until evaluations stop improving or a callback says so.
     ///
@@ -62,28 +67,65 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     /// Whatever [`step`], the source, the evaluation or a file can run into. The student is then the
     /// one after the last step that worked.
     pub fn run(&mut self) -> Result<Outcome, Error> {
+        loop {
+            if let Some(outcome) = self.advance()? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Makes the run ready for its first step, as the first [`advance`](Self::advance) does otherwise:
+    /// opens the log, evaluates, and shows the student to those who look on.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn begin(&mut self) -> Result<(), Error> {
+        if !self.is_running {
+            self.open()?;
+            self.show();
+            self.is_running = true;
+        }
+        Ok(())
+    }
+
+    /// Takes the next step of [`run`](Self::run), with the evaluation and the checkpoint that are due
+    /// after it; gives the outcome instead when the run is over.
+    ///
+    /// For whoever has several students to train in turns: see
+    /// [`run_together`](crate::run_together).
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn advance(&mut self) -> Result<Option<Outcome>, Error> {
         self.begin()?;
-        let reason = loop {
-            if self.step >= self.total_steps {
-                break StopReason::Completed;
-            }
-            if self.stop_requested {
-                break StopReason::Callback;
-            }
-            if self.standing.is_over(self.config.early_stop) {
-                break StopReason::EarlyStop;
-            }
-            if !self.advance()? {
-                break StopReason::Exhausted;
-            }
-            if self.is_due(self.config.evaluate_every) || self.step == self.total_steps {
-                self.evaluate()?;
-            }
-            if self.is_due(self.config.checkpoint_every) {
-                self.save()?;
-            }
-        };
-        self.end(reason)
+        let outcome = self.next();
+        self.is_running = matches!(outcome, Ok(None));
+        outcome
+    }
+
+    fn next(&mut self) -> Result<Option<Outcome>, Error> {
+        if self.step >= self.total_steps {
+            return self.end(StopReason::Completed).map(Some);
+        }
+        if self.stop_requested {
+            return self.end(StopReason::Callback).map(Some);
+        }
+        if self.standing.is_over(self.config.early_stop) {
+            return self.end(StopReason::EarlyStop).map(Some);
+        }
+        if !self.take_step()? {
+            return self.end(StopReason::Exhausted).map(Some);
+        }
+        self.show();
+        if self.is_due(self.config.evaluate_every) || self.step == self.total_steps {
+            self.evaluate()?;
+        }
+        if self.is_due(self.config.checkpoint_every) {
+            self.save()?;
+        }
+        Ok(None)
     }
 
     /// Steps finished.
@@ -118,7 +160,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         self.model().student.valid()
     }
 
-    fn begin(&mut self) -> Result<(), Error> {
+    fn open(&mut self) -> Result<(), Error> {
         if self.evaluation.is_none() {
             let unused = self.config.evaluate_every.map(|_| "evaluate_every");
             if let Some(setting) = self.config.early_stop.map(|_| "early_stop").or(unused) {
@@ -150,7 +192,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     }
 
     /// Takes one step; false when the source has nothing left.
-    fn advance(&mut self) -> Result<bool, Error> {
+    fn take_step(&mut self) -> Result<bool, Error> {
         let started = Instant::now();
         self.device.seed(step_seed(self.config.seed, self.step));
         let batches = self.micro_batches()?;
@@ -269,6 +311,17 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
 
     fn is_due(&self, every: Option<usize>) -> bool {
         every.is_some_and(|every| self.step.is_multiple_of(every))
+    }
+
+    fn show(&mut self) {
+        let student = &self
+            .model
+            .as_ref()
+            .expect("a step gives the model back")
+            .student;
+        for onlooker in &mut self.onlookers {
+            onlooker(student);
+        }
     }
 
     fn emit(&mut self, event: &Event<'_>) {

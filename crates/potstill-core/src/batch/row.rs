@@ -77,6 +77,18 @@ impl TokenRow {
         self.draws.extend(draws.iter().copied().map(Some));
     }
 
+    /// The same row with other weights.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is not one weight for each position.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Self {
+        assert_eq!(weights.len(), self.len(), "each position needs one weight");
+        self.weights = weights;
+        self
+    }
+
     /// Number of positions.
     #[must_use]
     pub fn len(&self) -> usize {

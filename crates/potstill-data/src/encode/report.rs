@@ -24,6 +24,8 @@ pub enum Rejection {
     TurnNotFound,
     /// The tokenizer cannot encode it.
     NotEncodable,
+    /// It lacks the second text that it is to be learned with.
+    NoCounterpart,
 }
 
 impl Rejection {
@@ -37,6 +39,7 @@ impl Rejection {
             Error::TemplateRefused { .. } | Error::TemplateRender(_) => Some(Self::Template),
             Error::TurnNotFound { .. } => Some(Self::TurnNotFound),
             Error::Tokenizing { .. } => Some(Self::NotEncodable),
+            Error::NoCounterpart { .. } => Some(Self::NoCounterpart),
             _ => None,
         }
     }
@@ -51,6 +54,7 @@ impl fmt::Display for Rejection {
             Self::Template => "refused by the chat template",
             Self::TurnNotFound => "with turns that cannot be found",
             Self::NotEncodable => "not encodable",
+            Self::NoCounterpart => "without a second text",
         })
     }
 }
@@ -77,7 +81,7 @@ pub struct EncodeReport {
 }
 
 impl EncodeReport {
-    pub(super) fn accept(&mut self, document: &Document) {
+    pub(crate) fn accept(&mut self, document: &Document) {
         self.records += 1;
         self.documents += 1;
         self.cut += usize::from(document.cut > 0);
@@ -86,7 +90,7 @@ impl EncodeReport {
         self.tokens_counted += document.counted();
     }
 
-    pub(super) fn reject(&mut self, reason: Rejection, error: &Error) {
+    pub(crate) fn reject(&mut self, reason: Rejection, error: &Error) {
         self.records += 1;
         *self.rejected.entry(reason).or_default() += 1;
         self.first_rejected

@@ -36,6 +36,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         let folder = step_folder(&run.best(), self.step);
         durable::write_folder(&folder, |folder| {
             checkpoint::write_student(folder, &student)?;
+            checkpoint::write_objective(folder, &self.model().objective)?;
             durable::write_json(&folder.join("best.json"), &self.standing.best)
         })?;
         // The one that the newest checkpoint knows must outlive a crash before the next checkpoint.

@@ -84,6 +84,8 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             evaluation: None,
             measured: None,
             callbacks: Vec::new(),
+            onlookers: Vec::new(),
+            is_running: false,
             stop_requested: false,
             notes: Map::new(),
             run: None,
@@ -122,6 +124,16 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     #[must_use]
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Shows the student to `onlooker` when the run begins or continues and after each step: the
+    /// student in training, with autodiff.
+    ///
+    /// Students that teach each other learn this way what the others have become.
+    #[must_use]
+    pub fn onlooker(mut self, onlooker: impl FnMut(&S) + 'static) -> Self {
+        self.onlookers.push(Box::new(onlooker));
         self
     }
 
