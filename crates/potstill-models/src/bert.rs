@@ -169,6 +169,7 @@ impl BertEncoder {
                 .forward(batch.positions.clone());
         let mut x = embeddings.layer_norm.forward(x);
         let plan = Plan {
+            probe: None,
             mask: mask_of_batch(batch, false, None),
             rotation: None,
         };

@@ -149,6 +149,9 @@ pub struct ModelConfig {
     pub qk_norm: bool,
     /// The head is the embedding table.
     pub tie_word_embeddings: bool,
+    /// The head is a projection to this width and a narrow table; `None` for a head as wide as the
+    /// model.
+    pub head_rank: Option<usize>,
     /// How many positions, its own included, a position sees; `None` for all.
     pub sliding_window: Option<usize>,
     /// Token types of an encoder; 0 elsewhere.
@@ -213,6 +216,7 @@ impl ModelConfig {
             mlp_bias: !llama_like,
             qk_norm: architecture == Architecture::Qwen3,
             tie_word_embeddings: !llama_like,
+            head_rank: None,
             sliding_window: None,
             n_token_types: if bert { 2 } else { 0 },
             initializer_range: 0.02,
@@ -302,6 +306,15 @@ impl ModelConfig {
                 &self.initializer_range,
                 "a finite number of at least 0",
             );
+        }
+        if let Some(rank) = self.head_rank {
+            if rank == 0 || rank > self.d_model {
+                let expected = format!("a number from 1 to hidden_size = {}", self.d_model);
+                return wrong("head_rank", &rank, &expected);
+            }
+            if self.tie_word_embeddings {
+                return wrong("head_rank", &rank, "none, since the head is the embeddings");
+            }
         }
         if self.sliding_window == Some(0) {
             return wrong("sliding_window", &0, "at least 1, or null");

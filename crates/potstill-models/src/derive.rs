@@ -1,20 +1,31 @@
 //! A student from its teacher.
 //!
 //! [`StudentSpec`] says how: some of the teacher's blocks (Sanh et al., *DistilBERT*,
-//! arXiv:1910.01108; Men et al., *ShortGPT*, arXiv:2403.03853), a fresh smaller model, or all of the
+//! arXiv:1910.01108), the [parts](KeptParts) that matter most, a fresh smaller model, or all of the
 //! teacher. What comes back besides the student is a [`LayerMap`], the correspondence that feature
 //! losses need.
 
-mod kept_blocks;
+mod cut;
+mod depth;
+mod eigen;
+mod importance;
+mod kept_parts;
 mod layer_choice;
 mod layer_map;
+mod low_rank_head;
+mod shape;
 mod vocabulary;
 
 use burn::prelude::*;
 use burn::tensor::FloatDType;
-use kept_blocks::KeptBlocks;
+use cut::Cut;
+pub use depth::{DepthSearch, Removal, Removed};
+pub use importance::Importance;
+pub use kept_parts::KeptParts;
 pub use layer_choice::LayerChoice;
 pub use layer_map::LayerMap;
+pub use low_rank_head::LowRankHead;
+pub use shape::StudentShape;
 
 use crate::weights::load_language_model;
 use crate::{Error, LanguageModel, ModelConfig};
@@ -22,13 +33,11 @@ use crate::{Error, LanguageModel, ModelConfig};
 /// How a student comes from its teacher.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value a run, written by hand"
-)]
 pub enum StudentSpec {
     /// The teacher with some of its blocks only; everything else is copied.
     Layers(LayerChoice),
+    /// Some parts of the teacher only, in depth and width.
+    Parts(KeptParts),
     /// A fresh model and the seed of its weights, of any architecture with the teacher's vocabulary
     /// size.
     Fresh(ModelConfig, u64),
@@ -52,7 +61,7 @@ pub struct DerivedStudent {
 ///
 /// # Errors
 ///
-/// When the chosen blocks are not there, none is chosen, or a fresh model's configuration is not
+/// When the chosen blocks are not there, none is chosen, the parts are those of another model, or a fresh model's configuration is not
 /// valid or has another vocabulary size than the teacher: a student speaks the teacher's tokens.
 ///
 /// # Examples
@@ -80,7 +89,7 @@ pub fn derive_student(
 ) -> Result<DerivedStudent, Error> {
     let teacher_config = teacher.config();
     let n_layers = teacher_config.n_layers;
-    let blocks = match spec {
+    let parts = match spec {
         StudentSpec::Fresh(config, seed) => {
             config.validate()?;
             if !config.architecture.is_causal() {
@@ -99,33 +108,22 @@ pub fn derive_student(
                 layer_map: LayerMap::evenly_spaced(config.n_layers, n_layers),
             });
         }
-        StudentSpec::Layers(choice) => choice.blocks(n_layers)?,
-        StudentSpec::Copy => (0..n_layers).collect(),
-    };
-    let layer_map = LayerMap::of_blocks(&blocks, n_layers);
-    let config = with_blocks(teacher_config, &blocks);
-    let source = KeptBlocks::new(teacher, blocks);
-    let model = load_language_model(&config, &source, FloatDType::F32, device)?;
-    Ok(DerivedStudent { model, layer_map })
-}
-
-/// The configuration of a model that has only these blocks of `teacher`'s.
-fn with_blocks(teacher: &ModelConfig, blocks: &[usize]) -> ModelConfig {
-    let mut config = ModelConfig {
-        n_layers: blocks.len(),
-        ..teacher.clone()
-    };
-    // Some configurations list a property of every block.
-    for value in config.extra.values_mut() {
-        if let Some(list) = value
-            .as_array_mut()
-            .filter(|list| list.len() == teacher.n_layers)
-        {
-            *list = blocks.iter().map(|&block| list[block].clone()).collect();
+        StudentSpec::Layers(choice) => KeptParts::all(teacher_config).with_blocks(choice)?,
+        StudentSpec::Parts(parts) if &parts.teacher != teacher_config => {
+            return Err(Error::PartsOfAnother);
         }
-    }
-    config
+        StudentSpec::Parts(parts) => parts.clone(),
+        StudentSpec::Copy => KeptParts::all(teacher_config),
+    };
+    let source = Cut::new(teacher, &parts);
+    let model = load_language_model(&parts.config(), &source, FloatDType::F32, device)?;
+    Ok(DerivedStudent {
+        model,
+        layer_map: LayerMap::of_blocks(parts.blocks(), n_layers),
+    })
 }
 
+#[cfg(test)]
+mod pruning_tests;
 #[cfg(test)]
 mod tests;

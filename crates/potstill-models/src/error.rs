@@ -196,6 +196,12 @@ pub enum Error {
         /// The architecture.
         architecture: &'static str,
     },
+    /// Parts that were chosen in another model.
+    #[error("the parts were chosen in a model of another configuration; measure this one")]
+    PartsOfAnother,
+    /// Text of which no position counts.
+    #[error("no position of the text counts; give batches with at least one row")]
+    NothingToMeasure,
     /// A smaller vocabulary of no tokens.
     #[error("no token is kept; keep at least one")]
     NoTokenKept,

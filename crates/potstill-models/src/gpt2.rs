@@ -1,5 +1,7 @@
 //! GPT-2.
 
+use std::rc::Rc;
+
 use burn::prelude::*;
 use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
 use potstill_kernels::{AttentionMask, activate};
@@ -11,6 +13,7 @@ use crate::blocks::mask::mask_of_batch;
 use crate::blocks::self_attention::{Heads, Plan};
 use crate::blocks::widened;
 use crate::cache::{KvCache, LayerCache};
+use crate::probe::Probe;
 use crate::{Activation, ModelConfig, taps};
 
 /// GPT-2: learned positions, pre-norm blocks with layer norms, a GELU MLP.
@@ -19,6 +22,7 @@ use crate::{Activation, ModelConfig, taps};
 #[derive(Module, Debug)]
 pub struct Gpt2 {
     transformer: Decoder,
+    head_projection: Option<Linear>,
     lm_head: Option<Embedding>,
     #[module(skip)]
     config: ModelConfig,
@@ -61,6 +65,8 @@ impl Gpt2 {
     /// A model whose parameters are still to be filled.
     pub(crate) fn deferred(config: &ModelConfig, device: &Device) -> Self {
         let table = |rows| Embedding::new(rows, config.d_model, device);
+        let project = |rank| Linear::new(config.d_model, rank, false, device);
+        let head_width = config.head_rank.unwrap_or(config.d_model);
         Self {
             transformer: Decoder {
                 wte: table(config.vocab_size),
@@ -70,7 +76,9 @@ impl Gpt2 {
                     .collect(),
                 ln_f: LayerNorm::new(config.d_model, config.norm_epsilon, device),
             },
-            lm_head: (!config.tie_word_embeddings).then(|| table(config.vocab_size)),
+            head_projection: config.head_rank.map(project),
+            lm_head: (!config.tie_word_embeddings)
+                .then(|| Embedding::new(config.vocab_size, head_width, device)),
             config: config.clone(),
         }
     }
@@ -87,8 +95,42 @@ impl Gpt2 {
                 wte: cut(&self.transformer.wte),
                 ..self.transformer.clone()
             },
+            head_projection: self.head_projection.clone(),
             lm_head: self.lm_head.as_ref().map(cut),
             config,
+        }
+    }
+
+    /// The same model with these blocks, which are shared.
+    pub(crate) fn with_blocks(&self, blocks: &[usize], config: ModelConfig) -> Self {
+        let h = &self.transformer.h;
+        Self {
+            transformer: Decoder {
+                h: blocks.iter().map(|&block| h[block].clone()).collect(),
+                ..self.transformer.clone()
+            },
+            config,
+            ..self.clone()
+        }
+    }
+
+    /// The weight in front of a narrow head, `[d_model, rank]`.
+    pub(crate) fn head_projection(&self) -> Option<Tensor<2>> {
+        self.head_projection.as_ref().map(Linear::weight)
+    }
+
+    /// The same model with another head: a projection and a table for it, or a table alone.
+    pub(crate) fn with_head(
+        &self,
+        projection: Option<Tensor<2>>,
+        table: Tensor<2>,
+        config: ModelConfig,
+    ) -> Self {
+        Self {
+            head_projection: projection.map(Linear::of_weight),
+            lm_head: Some(Embedding::of_table(table)),
+            config,
+            ..self.clone()
         }
     }
 
@@ -101,15 +143,17 @@ impl Gpt2 {
         )
     }
 
-    pub(crate) fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
+    /// Runs the model up to the head, and shows `probe` what it sees.
+    pub(crate) fn encode(
+        &self,
+        batch: &TokenBatch,
+        taps: &Taps,
+        probe: Option<Rc<Probe>>,
+    ) -> Encoded {
         let mask = mask_of_batch(batch, true, None);
-        self.run(
-            batch.tokens.clone(),
-            batch.positions.clone(),
-            mask,
-            taps,
-            None,
-        )
+        let plan = plan(mask, probe);
+        let (tokens, positions) = (batch.tokens.clone(), batch.positions.clone());
+        self.run(tokens, positions, &plan, taps, None)
     }
 
     pub(crate) fn forward_cached(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<3> {
@@ -118,7 +162,8 @@ impl Gpt2 {
         let mask = AttentionMask::of_cache(cache.padding(), cache.len() + new, new, None);
         let positions = cache.positions(new, &device);
         let layers = cache.layers(self.config.n_layers, new);
-        let encoded = self.run(tokens, positions, mask, &Taps::default(), Some(layers));
+        let plan = plan(mask, None);
+        let encoded = self.run(tokens, positions, &plan, &Taps::default(), Some(layers));
         cache.advance(new);
         encoded.hidden
     }
@@ -127,15 +172,11 @@ impl Gpt2 {
         &self,
         tokens: Tensor<2, Int>,
         positions: Tensor<2, Int>,
-        mask: AttentionMask,
+        plan: &Plan,
         taps: &Taps,
         mut cache: Option<&mut [LayerCache]>,
     ) -> Encoded {
         let decoder = &self.transformer;
-        let plan = Plan {
-            mask,
-            rotation: None,
-        };
         let (tokens, positions) = (decoder.wte.forward(tokens), decoder.wpe.forward(positions));
         let mut x = if cache.is_some() {
             widened(tokens) + widened(positions)
@@ -146,13 +187,26 @@ impl Gpt2 {
         for (i, block) in decoder.h.iter().enumerate() {
             taps::keep_hidden(&mut tapped, taps, i, &x);
             let cache = cache.as_deref_mut().map(|layers| &mut layers[i]);
-            let (y, map) = block.forward(x, &plan, cache, taps.wants_attention(i));
+            let (y, map) = block.forward(x, plan, cache, taps.wants_attention(i));
             tapped.attention.extend(map.map(|map| (i, map)));
             x = y;
         }
-        let hidden = decoder.ln_f.forward(x);
+        let hidden = decoder.ln_f.forward(x.clone());
+        plan.show(|probe| probe.norm(&x, &hidden));
         taps::keep_hidden(&mut tapped, taps, self.config.n_layers, &hidden);
+        let hidden = match &self.head_projection {
+            Some(projection) => projection.forward(hidden),
+            None => hidden,
+        };
         Encoded { hidden, tapped }
+    }
+}
+
+fn plan(mask: AttentionMask, probe: Option<Rc<Probe>>) -> Plan {
+    Plan {
+        mask,
+        rotation: None,
+        probe,
     }
 }
 
@@ -185,10 +239,12 @@ impl Block {
         want_map: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let normed = self.ln_1.forward(x.clone());
+        plan.show(|probe| probe.norm(&x, &normed));
         let (attended, map) = self.attn.forward(normed, plan, cache, want_map);
         let x = x + attended;
         let normed = self.ln_2.forward(x.clone());
-        (x + self.mlp.forward(normed), map)
+        plan.show(|probe| probe.norm(&x, &normed));
+        (x + self.mlp.forward(normed, plan), map)
     }
 }
 
@@ -210,8 +266,9 @@ impl SelfAttention {
 }
 
 impl Mlp {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.c_proj
-            .forward(activate(self.activation, self.c_fc.forward(x)))
+    fn forward(&self, x: Tensor<3>, plan: &Plan) -> Tensor<3> {
+        let activated = activate(self.activation, self.c_fc.forward(x));
+        plan.show(|probe| probe.neurons(&activated));
+        self.c_proj.forward(activated)
     }
 }

@@ -1,9 +1,12 @@
 //! One type for every causal language model.
 
+use std::rc::Rc;
+
 use burn::prelude::*;
 use potstill_core::{CausalLm, Encoded, LmHead, Taps, TokenBatch};
 use potstill_kernels::linear;
 
+use crate::probe::Probe;
 use crate::{Architecture, Gpt2, KvCache, Llama, ModelConfig, weights};
 
 /// A causal language model of any supported architecture, student or teacher.
@@ -71,6 +74,34 @@ impl LanguageModel {
         }
     }
 
+    /// An ordinary model that computes the same: without autodiff, adapters, or factors of a head.
+    #[must_use]
+    pub fn merged(&self) -> Self {
+        self.valid().materialize().with_merged_head()
+    }
+
+    /// Shows `probe` what a pass over `batch` sees.
+    pub(crate) fn show(&self, batch: &TokenBatch, probe: Rc<Probe>) {
+        let taps = Taps::default();
+        crate::taps::check(self.config(), batch, &taps);
+        match self {
+            Self::Llama(model) => model.encode(batch, &taps, Some(probe)),
+            Self::Gpt2(model) => model.encode(batch, &taps, Some(probe)),
+        };
+    }
+
+    /// The same model with these of its blocks only, which are shared.
+    pub(crate) fn with_blocks(&self, blocks: &[usize]) -> Self {
+        let config = ModelConfig {
+            n_layers: blocks.len(),
+            ..self.config().clone()
+        };
+        match self {
+            Self::Llama(model) => Self::Llama(model.with_blocks(blocks, config)),
+            Self::Gpt2(model) => Self::Gpt2(model.with_blocks(blocks, config)),
+        }
+    }
+
     /// Reads `tokens` behind what `cache` holds and returns the hidden state of the last column,
     /// final norm applied: what [`head`](CausalLm::head) reads.
     ///
@@ -129,8 +160,8 @@ impl CausalLm for LanguageModel {
     fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
         crate::taps::check(self.config(), batch, taps);
         match self {
-            Self::Llama(model) => model.encode(batch, taps),
-            Self::Gpt2(model) => model.encode(batch, taps),
+            Self::Llama(model) => model.encode(batch, taps, None),
+            Self::Gpt2(model) => model.encode(batch, taps, None),
         }
     }
 

@@ -46,6 +46,7 @@ mod gguf;
 mod gpt2;
 mod language_model;
 mod llama;
+mod probe;
 mod safetensors;
 mod sample;
 mod save;
@@ -57,7 +58,10 @@ pub use bert::BertEncoder;
 pub use cache::KvCache;
 pub use checkpoint::Checkpoint;
 pub use config::{Architecture, ModelConfig, Rope, RopeScaling};
-pub use derive::{DerivedStudent, LayerChoice, LayerMap, StudentSpec, derive_student};
+pub use derive::{
+    DepthSearch, DerivedStudent, Importance, KeptParts, LayerChoice, LayerMap, LowRankHead,
+    Removal, Removed, StudentShape, StudentSpec, derive_student,
+};
 pub use error::Error;
 pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize};
 pub use gpt2::Gpt2;

@@ -1,5 +1,7 @@
 //! The Llama family: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
 
+use std::rc::Rc;
+
 use burn::prelude::*;
 use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
 use potstill_kernels::AttentionMask;
@@ -13,6 +15,7 @@ use crate::blocks::rotary::Rotation;
 use crate::blocks::self_attention::{Heads, Plan};
 use crate::blocks::widened;
 use crate::cache::{KvCache, LayerCache};
+use crate::probe::Probe;
 use crate::{ModelConfig, taps};
 
 /// A decoder of the Llama family.
@@ -25,6 +28,7 @@ use crate::{ModelConfig, taps};
 #[derive(Module, Debug)]
 pub struct Llama {
     model: Decoder,
+    head_projection: Option<Linear>,
     lm_head: Option<Embedding>,
     #[module(skip)]
     config: ModelConfig,
@@ -64,14 +68,17 @@ impl Llama {
         let blocks = (0..config.n_layers)
             .map(|_| Block::new(config, device))
             .collect();
-        let table = || Embedding::new(config.vocab_size, config.d_model, device);
+        let table = |width| Embedding::new(config.vocab_size, width, device);
+        let project = |rank| Linear::new(config.d_model, rank, false, device);
         Self {
             model: Decoder {
-                embed_tokens: table(),
+                embed_tokens: table(config.d_model),
                 layers: blocks,
                 norm: RmsNorm::new(config.d_model, config.norm_epsilon, device),
             },
-            lm_head: (!config.tie_word_embeddings).then(table),
+            head_projection: config.head_rank.map(project),
+            lm_head: (!config.tie_word_embeddings)
+                .then(|| table(config.head_rank.unwrap_or(config.d_model))),
             config: config.clone(),
         }
     }
@@ -88,8 +95,42 @@ impl Llama {
                 embed_tokens: cut(&self.model.embed_tokens),
                 ..self.model.clone()
             },
+            head_projection: self.head_projection.clone(),
             lm_head: self.lm_head.as_ref().map(cut),
             config,
+        }
+    }
+
+    /// The same model with these blocks, which are shared.
+    pub(crate) fn with_blocks(&self, blocks: &[usize], config: ModelConfig) -> Self {
+        let layers = &self.model.layers;
+        Self {
+            model: Decoder {
+                layers: blocks.iter().map(|&block| layers[block].clone()).collect(),
+                ..self.model.clone()
+            },
+            config,
+            ..self.clone()
+        }
+    }
+
+    /// The weight in front of a narrow head, `[d_model, rank]`.
+    pub(crate) fn head_projection(&self) -> Option<Tensor<2>> {
+        self.head_projection.as_ref().map(Linear::weight)
+    }
+
+    /// The same model with another head: a projection and a table for it, or a table alone.
+    pub(crate) fn with_head(
+        &self,
+        projection: Option<Tensor<2>>,
+        table: Tensor<2>,
+        config: ModelConfig,
+    ) -> Self {
+        Self {
+            head_projection: projection.map(Linear::of_weight),
+            lm_head: Some(Embedding::of_table(table)),
+            config,
+            ..self.clone()
         }
     }
 
@@ -102,16 +143,16 @@ impl Llama {
         )
     }
 
-    pub(crate) fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
-        let config = &self.config;
-        let mask = mask_of_batch(batch, true, config.effective_window());
-        self.run(
-            batch.tokens.clone(),
-            batch.positions.clone(),
-            mask,
-            taps,
-            None,
-        )
+    /// Runs the model up to the head, and shows `probe` what it sees.
+    pub(crate) fn encode(
+        &self,
+        batch: &TokenBatch,
+        taps: &Taps,
+        probe: Option<Rc<Probe>>,
+    ) -> Encoded {
+        let mask = mask_of_batch(batch, true, self.config.effective_window());
+        let plan = self.plan(batch.positions.clone(), mask, probe);
+        self.run(batch.tokens.clone(), &plan, taps, None)
     }
 
     pub(crate) fn forward_cached(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<3> {
@@ -126,16 +167,33 @@ impl Llama {
         );
         let positions = cache.positions(new, &device);
         let layers = cache.layers(config.n_layers, new);
-        let encoded = self.run(tokens, positions, mask, &Taps::default(), Some(layers));
+        let plan = self.plan(positions, mask, None);
+        let encoded = self.run(tokens, &plan, &Taps::default(), Some(layers));
         cache.advance(new);
         encoded.hidden
+    }
+
+    fn plan(
+        &self,
+        positions: Tensor<2, Int>,
+        mask: AttentionMask,
+        probe: Option<Rc<Probe>>,
+    ) -> Plan {
+        let rotation = self.config.rope.as_ref().map(|rope| {
+            let frequencies = rope.frequencies(self.config.head_dim);
+            Rotation::new(positions, &frequencies)
+        });
+        Plan {
+            mask,
+            rotation,
+            probe,
+        }
     }
 
     fn run(
         &self,
         tokens: Tensor<2, Int>,
-        positions: Tensor<2, Int>,
-        mask: AttentionMask,
+        plan: &Plan,
         taps: &Taps,
         mut cache: Option<&mut [LayerCache]>,
     ) -> Encoded {
@@ -143,21 +201,21 @@ impl Llama {
         if cache.is_some() {
             x = widened(x);
         }
-        let rotation = self.config.rope.as_ref().map(|rope| {
-            let frequencies = rope.frequencies(self.config.head_dim);
-            Rotation::new(positions, &frequencies)
-        });
-        let plan = Plan { mask, rotation };
         let mut tapped = Tapped::default();
         for (i, block) in self.model.layers.iter().enumerate() {
             taps::keep_hidden(&mut tapped, taps, i, &x);
             let cache = cache.as_deref_mut().map(|layers| &mut layers[i]);
-            let (y, map) = block.forward(x, &plan, cache, taps.wants_attention(i));
+            let (y, map) = block.forward(x, plan, cache, taps.wants_attention(i));
             tapped.attention.extend(map.map(|map| (i, map)));
             x = y;
         }
-        let hidden = self.model.norm.forward(x);
+        let hidden = self.model.norm.forward(x.clone());
+        plan.show(|probe| probe.norm(&x, &hidden));
         taps::keep_hidden(&mut tapped, taps, self.config.n_layers, &hidden);
+        let hidden = match &self.head_projection {
+            Some(projection) => projection.forward(hidden),
+            None => hidden,
+        };
         Encoded { hidden, tapped }
     }
 }
@@ -181,10 +239,12 @@ impl Block {
         want_map: bool,
     ) -> (Tensor<3>, Option<Tensor<4>>) {
         let normed = self.input_layernorm.forward(x.clone());
+        plan.show(|probe| probe.norm(&x, &normed));
         let (attended, map) = self.self_attn.forward(normed, plan, cache, want_map);
         let x = x + attended;
         let normed = self.post_attention_layernorm.forward(x.clone());
-        (x + self.mlp.forward(normed), map)
+        plan.show(|probe| probe.norm(&x, &normed));
+        (x + self.mlp.forward(normed, plan), map)
     }
 }
 

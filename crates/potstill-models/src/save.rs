@@ -63,6 +63,10 @@ pub fn save_pretrained(
 
 /// Saves a language model as a folder that `transformers` loads.
 ///
+/// Adapters are merged into the weights that they adapt, quantized weights are written as what they
+/// stand for, and the factors of a [`LowRankHead`](crate::LowRankHead) are multiplied: the folder holds
+/// an ordinary model that gives the same logits.
+///
 /// Every file is written beside its target, synced and renamed. Weights that an earlier save left in
 /// the folder under other names are removed, so that nobody loads them by mistake. The folder as a
 /// whole is not replaced at once: whoever wants to fall back on an earlier save gives a new folder.
@@ -76,8 +80,9 @@ pub fn save_pretrained_with(
     companions: &Companions,
     options: &SaveOptions,
 ) -> Result<(), Error> {
+    let model = model.merged();
     save(
-        &ModelSource::new(model),
+        &ModelSource::new(&model),
         model.config(),
         folder.as_ref(),
         companions,

@@ -30,6 +30,13 @@ impl Embedding {
         embedding(self.weight.val(), ids)
     }
 
+    /// A table from its rows, `[rows, d_model]`.
+    pub(crate) fn of_table(table: Tensor<2>) -> Self {
+        Self {
+            weight: Param::from_tensor(table),
+        }
+    }
+
     /// A table of some of the rows, with a parameter of its own.
     ///
     /// # Shapes
@@ -37,9 +44,7 @@ impl Embedding {
     /// - `rows`: `[kept]`
     #[must_use]
     pub(crate) fn of_rows(&self, rows: Tensor<1, Int>) -> Self {
-        Self {
-            weight: Param::from_tensor(self.weight.val().detach().select(0, rows)),
-        }
+        Self::of_table(self.table().detach().select(0, rows))
     }
 
     /// The table itself, `[rows, d_model]`.

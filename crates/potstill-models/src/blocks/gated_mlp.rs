@@ -4,6 +4,7 @@ use burn::prelude::*;
 use potstill_kernels::{Activation, gated};
 
 use super::linear::Linear;
+use super::self_attention::Plan;
 use crate::ModelConfig;
 
 /// SwiGLU (Shazeer, arXiv:2002.05202).
@@ -34,9 +35,11 @@ impl GatedMlp {
     ///
     /// - `x`, output: `[batch, seq, d_model]`
     #[must_use]
-    pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn forward(&self, x: Tensor<3>, plan: &Plan) -> Tensor<3> {
         let gate = self.gate_proj.forward(x.clone());
         let up = self.up_proj.forward(x);
-        self.down_proj.forward(gated(Activation::Silu, gate, up))
+        let activated = gated(Activation::Silu, gate, up);
+        plan.show(|probe| probe.neurons(&activated));
+        self.down_proj.forward(activated)
     }
 }

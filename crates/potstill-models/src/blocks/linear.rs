@@ -25,6 +25,19 @@ impl Linear {
         }
     }
 
+    /// A map without bias from its weight, `[d_in, d_out]`.
+    pub(crate) fn of_weight(weight: Tensor<2>) -> Self {
+        Self {
+            weight: Param::from_tensor(weight),
+            bias: None,
+        }
+    }
+
+    /// The weight itself, `[d_in, d_out]`.
+    pub(crate) fn weight(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+
     /// Applies the map, in the dtype of `x`.
     ///
     /// # Shapes

@@ -1,5 +1,7 @@
 //! What every layer's attention shares: heads, mask, rotation, cache.
 
+use std::rc::Rc;
+
 use burn::prelude::*;
 use potstill_kernels::AttentionMask;
 
@@ -7,12 +9,23 @@ use super::attend::attend;
 use super::rotary::Rotation;
 use crate::ModelConfig;
 use crate::cache::LayerCache;
+use crate::probe::Probe;
 
 /// What one forward pass computes once for all its layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) mask: AttentionMask,
     pub(crate) rotation: Option<Rotation>,
+    pub(crate) probe: Option<Rc<Probe>>,
+}
+
+impl Plan {
+    /// Lets the probe look, where there is one.
+    pub(crate) fn show(&self, look: impl FnOnce(&Probe)) {
+        if let Some(probe) = &self.probe {
+            look(probe);
+        }
+    }
 }
 
 /// How a projection splits into heads.
@@ -82,6 +95,7 @@ impl Heads {
             None => (key, value),
         };
         let (context, map) = attend(query, key, value, &plan.mask, want_map);
+        plan.show(|probe| probe.heads(&context));
         let [batch, seq, n_heads, head_dim] = context.dims();
         (context.reshape([batch, seq, n_heads * head_dim]), map)
     }

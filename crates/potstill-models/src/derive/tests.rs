@@ -172,7 +172,8 @@ fn lists_of_a_property_of_every_block_are_cut() {
     config
         .extra
         .insert("other".into(), serde_json::json!([1, 2]));
-    let cut = with_blocks(&config, &[0, 5]);
+    let ends = LayerChoice::Ends { first: 1, last: 1 };
+    let cut = KeptParts::all(&config).with_blocks(&ends).unwrap().config();
     assert_eq!(cut.extra["layer_types"], serde_json::json!(["a", "f"]));
     assert_eq!(cut.extra["other"], serde_json::json!([1, 2]));
 }
