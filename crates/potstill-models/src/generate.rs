@@ -6,14 +6,19 @@
 //! A step reads every weight once, whatever the number of rows, so that many rows cost little more
 //! than one.
 
+mod guided;
+
 use std::ops::Range;
 
 use burn::prelude::*;
 use potstill_core::{CausalLm, FinishReason, Generate, GenerateError, GenerateOptions, Generation};
 use rayon::prelude::*;
 
-use crate::sample::{Sampler, Streams};
+use crate::sample::{self, Sampler, Streams};
 use crate::{KvCache, LanguageModel, ModelConfig};
+
+use guided::Guide;
+pub use guided::{Guidance, write_together};
 
 /// Most columns of a batch, rows times length with the new tokens: what bounds its activations.
 const BATCH_COLUMNS: usize = 1 << 16;
@@ -32,49 +37,59 @@ impl Generate for LanguageModel {
         prompts: &[Vec<u32>],
         options: &GenerateOptions,
     ) -> Result<Vec<Generation>, GenerateError> {
-        options.sampling.validate()?;
-        for (index, prompt) in prompts.iter().enumerate() {
-            check(self, index, prompt, options.max_new_tokens)?;
-        }
-        let mut streams = Streams::new(options.seed);
-        let mut sequences: Vec<Sequence> = (0..)
-            .zip(prompts)
-            .map(|(index, prompt)| Sequence {
-                index,
-                prompt,
-                sampler: Sampler::new(options.sampling, prompt, streams.next(prompt)),
-                tokens: Vec::new(),
-                log_probs: Vec::new(),
-                finish: (options.max_new_tokens == 0).then_some(FinishReason::Length),
-            })
-            .collect();
-        // Prompts of about the same length share a batch, so that little is padding.
-        sequences.sort_by_key(|sequence| sequence.prompt.len());
-        if options.max_new_tokens > 0 {
-            let model = self.valid();
-            let lengths: Vec<usize> = sequences
-                .iter()
-                .map(|sequence| sequence.prompt.len())
-                .collect();
-            let batches = batches(
-                &lengths,
-                options.max_new_tokens,
-                most_columns(self.config()),
-            );
-            // On a thread of the pool: hundreds of short products a step are handed out from there
-            // sooner than from outside.
-            rayon::scope(|_| {
-                batches
-                    .into_iter()
-                    .try_for_each(|batch| continue_batch(&model, &mut sequences[batch], options))
-            })?;
-        }
-        sequences.sort_by_key(|sequence| sequence.index);
+        let sequences = continued(self, None, prompts, options)?;
         Ok(sequences
             .into_iter()
             .map(Sequence::into_generation)
             .collect())
     }
+}
+
+/// Continues each prompt, with a teacher that has a say where one is given.
+fn continued<'a>(
+    model: &LanguageModel,
+    guide: Option<Guide<'_>>,
+    prompts: &'a [Vec<u32>],
+    options: &GenerateOptions,
+) -> Result<Vec<Sequence<'a>>, GenerateError> {
+    options.sampling.validate()?;
+    let models = || std::iter::once(model).chain(guide.map(|guide| guide.teacher));
+    for (index, prompt) in prompts.iter().enumerate() {
+        models().try_for_each(|model| check(model, index, prompt, options.max_new_tokens))?;
+    }
+    let mut streams = Streams::new(options.seed);
+    let mut sequences: Vec<Sequence> = (0..)
+        .zip(prompts)
+        .map(|(index, prompt)| Sequence {
+            index,
+            prompt,
+            sampler: Sampler::new(options.sampling, prompt, streams.next(prompt)),
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            blended: Vec::new(),
+            finish: (options.max_new_tokens == 0).then_some(FinishReason::Length),
+        })
+        .collect();
+    // Prompts of about the same length share a batch, so that little is padding.
+    sequences.sort_by_key(|sequence| sequence.prompt.len());
+    if options.max_new_tokens > 0 {
+        let student = model.valid();
+        let lengths: Vec<usize> = sequences
+            .iter()
+            .map(|sequence| sequence.prompt.len())
+            .collect();
+        let columns = most_columns(models().map(LanguageModel::config));
+        let batches = batches(&lengths, options.max_new_tokens, columns);
+        // On a thread of the pool: hundreds of short products a step are handed out from there
+        // sooner than from outside.
+        rayon::scope(|_| {
+            batches.into_iter().try_for_each(|batch| {
+                continue_batch(&student, guide, &mut sequences[batch], options)
+            })
+        })?;
+    }
+    sequences.sort_by_key(|sequence| sequence.index);
+    Ok(sequences)
 }
 
 fn check(
@@ -106,10 +121,12 @@ fn check(
     Ok(())
 }
 
-/// Most columns of a batch of this model.
-fn most_columns(config: &ModelConfig) -> usize {
-    let column = 2 * config.n_layers * config.n_kv_heads * config.head_dim * size_of::<f32>();
-    BATCH_COLUMNS.min(CACHE_BYTES / column)
+/// Most columns of a batch of these models.
+fn most_columns<'a>(configs: impl Iterator<Item = &'a ModelConfig>) -> usize {
+    let column = |config: &ModelConfig| {
+        2 * config.n_layers * config.n_kv_heads * config.head_dim * size_of::<f32>()
+    };
+    BATCH_COLUMNS.min(CACHE_BYTES / configs.map(column).sum::<usize>())
 }
 
 /// Cuts prompts of ascending lengths into batches of at most `most_columns`, or of one prompt.
@@ -131,10 +148,11 @@ fn batches(lengths: &[usize], max_new_tokens: usize, most_columns: usize) -> Vec
 
 fn continue_batch(
     model: &LanguageModel,
+    guide: Option<Guide<'_>>,
     sequences: &mut [Sequence],
     options: &GenerateOptions,
 ) -> Result<(), GenerateError> {
-    let (vocab_size, device) = (model.vocab_size(), model.head().weight.device());
+    let vocab_size = model.vocab_size();
     let longest = sequences
         .iter()
         .map(|sequence| sequence.prompt.len())
@@ -151,16 +169,25 @@ fn continue_batch(
             // Any token will do: nobody attends to padding.
             std::iter::repeat_n(sequence.prompt[0], padding).chain(sequence.prompt.iter().copied())
         });
-    let mut input = token_tensor(padded, sequences.len(), &device);
+    let mut input: Vec<u32> = padded.collect();
     // The last token is never read.
-    let mut cache = KvCache::new(padding, longest + options.max_new_tokens - 1);
+    let capacity = longest + options.max_new_tokens - 1;
+    let mut reader = Reader::new(model, padding.clone(), capacity);
+    let mut teacher = guide.map(|guide| Reader::new(guide.teacher, padding, capacity));
     let mut live: Vec<&mut Sequence> = sequences.iter_mut().collect();
     loop {
-        let logits = model.next_logits(input, &mut cache).into_data();
-        let logits = logits.as_slice::<f32>().expect("logits are in f32");
+        let logits = reader.next_logits(&input);
+        let of_teacher = teacher.as_mut().map(|teacher| teacher.next_logits(&input));
         live.par_iter_mut()
-            .zip(logits.par_chunks_exact(vocab_size))
-            .map(|(sequence, logits)| sequence.push(logits, options))
+            .enumerate()
+            .map(|(row, sequence)| {
+                let row = row * vocab_size..(row + 1) * vocab_size;
+                let own = &logits[row.clone()];
+                let blended = guide.zip(of_teacher.as_ref());
+                let blended =
+                    blended.map(|(guide, teacher)| guide.guidance.blend(own, &teacher[row]));
+                sequence.push(own, blended.as_deref(), options)
+            })
             .collect::<Result<Vec<()>, GenerateError>>()?;
 
         let unfinished: Vec<usize> = (0..live.len())
@@ -169,22 +196,42 @@ fn continue_batch(
         if unfinished.is_empty() {
             return Ok(());
         }
-        cache.retain_rows(&unfinished);
+        for reader in std::iter::once(&mut reader).chain(&mut teacher) {
+            reader.cache.retain_rows(&unfinished);
+        }
         live.retain(|sequence| sequence.finish.is_none());
-        let last = live
+        input = live
             .iter()
-            .filter_map(|sequence| sequence.tokens.last().copied());
-        input = token_tensor(last, live.len(), &device);
+            .filter_map(|sequence| sequence.tokens.last().copied())
+            .collect();
     }
 }
 
-/// # Shapes
-///
-/// - output: `[rows, tokens / rows]`
-fn token_tensor(tokens: impl Iterator<Item = u32>, rows: usize, device: &Device) -> Tensor<2, Int> {
-    let tokens: Vec<i32> = tokens.map(u32::cast_signed).collect();
-    let columns = tokens.len() / rows;
-    Tensor::from_data(TensorData::new(tokens, [rows, columns]), device)
+/// A model and what it has read.
+struct Reader<'a> {
+    model: &'a LanguageModel,
+    device: Device,
+    cache: KvCache,
+}
+
+impl<'a> Reader<'a> {
+    fn new(model: &'a LanguageModel, padding: Vec<usize>, capacity: usize) -> Self {
+        Self {
+            model,
+            device: model.head().weight.device(),
+            cache: KvCache::new(padding, capacity),
+        }
+    }
+
+    /// Reads as many tokens in each row, and returns the logits of what follows, row by row.
+    fn next_logits(&mut self, tokens: &[u32]) -> Vec<f32> {
+        let rows = self.cache.batch();
+        let columns = tokens.len() / rows;
+        let tokens: Vec<i32> = tokens.iter().map(|token| token.cast_signed()).collect();
+        let tokens = Tensor::from_data(TensorData::new(tokens, [rows, columns]), &self.device);
+        let logits = self.model.next_logits(tokens, &mut self.cache).into_data();
+        logits.try_into_vec().expect("logits are in f32")
+    }
 }
 
 struct Sequence<'a> {
@@ -193,22 +240,33 @@ struct Sequence<'a> {
     prompt: &'a [u32],
     sampler: Sampler,
     tokens: Vec<u32>,
+    /// Under the model itself.
     log_probs: Vec<f32>,
+    /// Under what the teacher made of its distribution; empty without a teacher.
+    blended: Vec<f32>,
     finish: Option<FinishReason>,
 }
 
 impl Sequence<'_> {
     /// Chooses the next token, and notes whether it is the last.
-    fn push(&mut self, logits: &[f32], options: &GenerateOptions) -> Result<(), GenerateError> {
-        let choice = self
-            .sampler
-            .choose(logits)
-            .ok_or(GenerateError::NoFiniteLogit {
-                prompt: self.index,
-                generated: self.tokens.len(),
-            })?;
+    fn push(
+        &mut self,
+        logits: &[f32],
+        blended: Option<&[f32]>,
+        options: &GenerateOptions,
+    ) -> Result<(), GenerateError> {
+        let choice = self.sampler.choose(blended.unwrap_or(logits));
+        let choice = choice.ok_or(GenerateError::NoFiniteLogit {
+            prompt: self.index,
+            generated: self.tokens.len(),
+        })?;
         self.tokens.push(choice.token);
-        self.log_probs.push(choice.log_prob);
+        if blended.is_some() {
+            self.blended.push(choice.log_prob);
+            self.log_probs.push(sample::log_prob(logits, choice.token));
+        } else {
+            self.log_probs.push(choice.log_prob);
+        }
         self.finish = if options.stop_tokens.contains(&choice.token) {
             Some(FinishReason::StopToken(choice.token))
         } else if options

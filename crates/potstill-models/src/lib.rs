@@ -8,7 +8,8 @@
 //!   that `transformers` loads.
 //! - [`derive_student`] makes a student from its teacher and says which layers correspond.
 //! - A [`LanguageModel`] continues prompts through [`Generate`](potstill_core::Generate); [`KvCache`]
-//!   lets it read each token once, and a [`Sampler`] chooses the next one.
+//!   lets it read each token once, and a [`Sampler`] chooses the next one. With [`write_together`] a
+//!   teacher has a say in what its student writes.
 //!
 //! Norms, softmax and rotations are computed in f32 whatever the dtype of the weights; a student is
 //! f32 unless asked otherwise. Decoding keeps all activations in f32, so that a model loaded in half
@@ -63,6 +64,7 @@ pub use derive::{
     Removal, Removed, StudentShape, StudentSpec, derive_student,
 };
 pub use error::Error;
+pub use generate::{Guidance, write_together};
 pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize};
 pub use gpt2::Gpt2;
 pub use language_model::LanguageModel;

@@ -22,11 +22,18 @@ use potstill_core::Sampling;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use softmax::Likeliest;
+pub(crate) use softmax::Likeliest;
 pub(crate) use stream::Streams;
 
 /// Temperature below which the differences of logits are divided in f64.
 const LEAST_TEMPERATURE: f64 = 1e-3;
+
+/// Log-probability of `token` under logits as they come; −∞ if none is finite.
+pub(crate) fn log_prob(logits: &[f32], token: u32) -> f32 {
+    Likeliest::of(logits).map_or(f32::NEG_INFINITY, |likeliest| {
+        likeliest.log_prob(logits[token as usize])
+    })
+}
 
 /// A chosen token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,11 +109,7 @@ impl Sampler {
         if penalized && let Err(place) = self.seen.binary_search(&token) {
             self.seen.insert(place, token);
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "log-probabilities are f32 everywhere"
-        )]
-        let log_prob = (f64::from(logits[token as usize]) - likeliest.normalizer) as f32;
+        let log_prob = likeliest.log_prob(logits[token as usize]);
         Some(Choice { token, log_prob })
     }
 

@@ -10,15 +10,15 @@ const RUN: usize = 1024;
 
 /// The largest logit, its first token, and `ln Σ exp(logit)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Likeliest {
+pub(crate) struct Likeliest {
     pub(super) token: u32,
     pub(super) logit: f32,
-    pub(super) normalizer: f64,
+    pub(crate) normalizer: f64,
 }
 
 impl Likeliest {
     /// `None` if no logit is finite.
-    pub(super) fn of(logits: &[f32]) -> Option<Self> {
+    pub(crate) fn of(logits: &[f32]) -> Option<Self> {
         let logit = largest(logits);
         if logit == f32::NEG_INFINITY {
             return None;
@@ -33,6 +33,14 @@ impl Likeliest {
             logit,
             normalizer: f64::from(logit) + total.ln(),
         })
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "log-probabilities are f32 everywhere"
+    )]
+    pub(super) fn log_prob(self, logit: f32) -> f32 {
+        (f64::from(logit) - self.normalizer) as f32
     }
 }
 
