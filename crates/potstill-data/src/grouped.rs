@@ -88,7 +88,10 @@ pub fn encode_preferences(
         let weights = documents.iter().flat_map(|document| &document.weights[1..]);
         let share = record.weight / weights.sum::<f32>();
         for document in &mut documents {
-            document.weights.iter_mut().for_each(|weight| *weight *= share);
+            document
+                .weights
+                .iter_mut()
+                .for_each(|weight| *weight *= share);
         }
         Ok(documents)
     })

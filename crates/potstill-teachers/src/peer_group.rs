@@ -61,7 +61,10 @@ impl<M: CausalLm + 'static> PeerGroup<M> {
         common_vocabulary(&students.iter().map(boxed).collect::<Vec<_>>())?;
         let current: Vec<_> = students.iter().map(ModelTeacher::new).collect();
         Ok(Self {
-            vocabularies: current.iter().map(|peer| peer.vocabulary().clone()).collect(),
+            vocabularies: current
+                .iter()
+                .map(|peer| peer.vocabulary().clone())
+                .collect(),
             peers: Arc::new(Mutex::new(Peers {
                 turns,
                 next: current.iter().map(|_| None).collect(),
@@ -244,6 +247,9 @@ mod tests {
         assert!(matches!(error, EnsembleError::NoTeacher), "{error}");
         let wide = TinyLm::new(12, 4, 1, 1, &plain_device());
         let error = PeerGroup::new(&[student(1), wide], PeerTurns::Alternating).unwrap_err();
-        assert!(matches!(error, EnsembleError::Vocabularies { .. }), "{error}");
+        assert!(
+            matches!(error, EnsembleError::Vocabularies { .. }),
+            "{error}"
+        );
     }
 }

@@ -212,7 +212,9 @@ impl<S> BatchSource<S> for Curriculum {
     fn restore(&mut self, state: &Value) -> Result<(), BoxError> {
         let position: Position = serde_json::from_value(state.clone())?;
         if position.data != self.data {
-            return Err("the rows, or the order of their difficulties, are not what they were".into());
+            return Err(
+                "the rows, or the order of their difficulties, are not what they were".into(),
+            );
         }
         if position.options != self.options {
             let (was, is) = (position.options, self.options);

@@ -37,7 +37,9 @@ impl MultitaskBatches {
         pad_token: u32,
         device: &Device,
     ) -> Result<Self, crate::Error> {
-        let valid = shares.iter().all(|share| share.is_finite() && *share >= 0.0);
+        let valid = shares
+            .iter()
+            .all(|share| share.is_finite() && *share >= 0.0);
         if !valid || shares.iter().sum::<f64>() <= 0.0 {
             return Err(crate::Error::Config {
                 setting: "shares",
@@ -55,9 +57,8 @@ impl MultitaskBatches {
 
     fn weigh(&self, rows: Vec<TokenRow>) -> Result<Vec<TokenRow>, BoxError> {
         let counted = |row: &TokenRow, place: usize| row.weights()[place] != 0.0;
-        let task = |row: &TokenRow, place: usize| {
-            (row.segments()[place] as usize - 1) % self.shares.len()
-        };
+        let task =
+            |row: &TokenRow, place: usize| (row.segments()[place] as usize - 1) % self.shares.len();
         let tasks: Vec<usize> = rows
             .iter()
             .flat_map(|row| {
@@ -137,7 +138,10 @@ mod tests {
         let weights = rows.weights.clone().unwrap().into_data();
         let weights: Vec<f32> = weights.iter::<f32>().collect();
         let third = 8.0 / 12.0;
-        assert_eq!(weights, [2.0, third, third, third, 2.0, third, third, third]);
+        assert_eq!(
+            weights,
+            [2.0, third, third, third, 2.0, third, third, third]
+        );
         assert!((rows.total_weight() - 8.0).abs() < 1e-5);
     }
 

@@ -91,7 +91,8 @@ struct Hasher(Sha256);
 impl ModuleVisitor for Hasher {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         let data = parameter.val().into_data();
-        self.0.update(format!("{:?} {:?}", data.dtype(), data.shape()));
+        self.0
+            .update(format!("{:?} {:?}", data.dtype(), data.shape()));
         self.0.update(data.as_bytes());
     }
 }

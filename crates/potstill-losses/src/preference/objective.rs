@@ -204,9 +204,10 @@ impl Pairs {
         let segments = batch.segments.clone().flatten::<1>(0, 1);
         let segments = segments.select(0, indices.clone());
         let answers = indices.div_scalar(seq as i64) * width as i64 + segments - 1;
-        let weights = batch.rows.weights.clone().unwrap_or_else(|| {
-            Tensor::ones([batch.rows.count()], &batch.rows.indices.device())
-        });
+        let weights =
+            batch.rows.weights.clone().unwrap_or_else(|| {
+                Tensor::ones([batch.rows.count()], &batch.rows.indices.device())
+            });
         let room = lines * width;
         let weights = sum_by_span(weights, answers.clone(), room);
         Self {

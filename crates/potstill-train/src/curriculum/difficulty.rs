@@ -69,6 +69,8 @@ fn token_losses(teacher: &mut dyn Teacher, batch: &TokenBatch) -> Result<Vec<f64
             ));
         }
     };
-    let losses = losses.try_into_data().map_err(|error| cannot(error.into()))?;
+    let losses = losses
+        .try_into_data()
+        .map_err(|error| cannot(error.into()))?;
     Ok(losses.iter::<f64>().collect())
 }

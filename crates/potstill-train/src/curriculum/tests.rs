@@ -96,12 +96,18 @@ fn settings_without_a_sense_are_refused() {
         source.unwrap_err().to_string()
     };
     let options = CurriculumOptions::new(0, 10, 1);
-    assert_eq!(new(rows(), options), "batch_size is 0, it must be at least 1");
+    assert_eq!(
+        new(rows(), options),
+        "batch_size is 0, it must be at least 1"
+    );
     let options = CurriculumOptions {
         initial: 1.5,
         ..CurriculumOptions::new(1, 10, 1)
     };
-    assert_eq!(new(rows(), options), "initial is 1.5, it must be between 0 and 1");
+    assert_eq!(
+        new(rows(), options),
+        "initial is 1.5, it must be between 0 and 1"
+    );
     new(Vec::new(), CurriculumOptions::new(1, 10, 1));
 }
 

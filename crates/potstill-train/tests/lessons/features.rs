@@ -1,5 +1,8 @@
 //! Objectives on hidden states, attention maps and relations, in the loop beside one on logits.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use burn::module::Module;
 use potstill_losses::{
     AttentionMatch, AttentionMatchConfig, Divergence, HiddenMatch, HiddenMatchConfig, Relation,
@@ -31,20 +34,25 @@ fn trainer(config: TrainerConfig, objective: Features) -> Trainer<LanguageModel,
     let trainer = Trainer::new(config, student(2), objective, teacher(), source());
     trainer
         .unwrap()
-        .evaluation(Watch::lowest("cross_entropy"), |student| Ok(watched(student)))
+        .evaluation(Watch::lowest("cross_entropy"), |student| {
+            Ok(watched(student))
+        })
 }
 
 #[test]
 fn projections_are_trained_and_all_terms_fall() {
     let start = objective();
     let mut trainer = trainer(config(30), start.clone());
-    let losses = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let sink = std::rc::Rc::clone(&losses);
+    let losses = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&losses);
     trainer = trainer.callback(move |event: &Event<'_>| {
         if let Event::Step { report, .. } = event {
             let terms = report.terms.iter();
-            sink.borrow_mut()
-                .push(terms.map(|term| (term.name.clone(), term.mean)).collect::<Vec<_>>());
+            sink.borrow_mut().push(
+                terms
+                    .map(|term| (term.name.clone(), term.mean))
+                    .collect::<Vec<_>>(),
+            );
         }
         Flow::Continue
     });
@@ -65,9 +73,7 @@ fn projections_are_saved_with_the_run_and_continue_bit_for_bit() {
     let mut uninterrupted = trainer(config(10), start.clone()).start_in(&whole).unwrap();
     uninterrupted.run().unwrap();
 
-    let mut first = trainer(config(10), start.clone())
-        .start_in(&cut)
-        .unwrap();
+    let mut first = trainer(config(10), start.clone()).start_in(&cut).unwrap();
     for _ in 0..5 {
         first.advance().unwrap();
     }

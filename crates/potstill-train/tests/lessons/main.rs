@@ -20,7 +20,11 @@ use potstill_train::{LoaderBatches, Metrics, TrainerConfig};
 const VOCAB: usize = 13;
 
 fn model(d_model: usize, n_layers: usize, seed: u64) -> LanguageModel {
-    let config = ModelConfig::new(Architecture::Llama, VOCAB, d_model, n_layers, 2);
+    let config = ModelConfig {
+        // Large enough that attention is not the same everywhere.
+        initializer_range: 0.3,
+        ..ModelConfig::new(Architecture::Llama, VOCAB, d_model, n_layers, 2)
+    };
     LanguageModel::init(&config, seed, &autodiff_device())
 }
 
@@ -56,8 +60,7 @@ fn config(steps: usize) -> TrainerConfig {
 /// Mean cross-entropy on the training rows.
 fn cross_entropy(student: &LanguageModel) -> f64 {
     let mut teacher = ModelTeacher::new(student);
-    let losses =
-        potstill_train::row_losses(&mut teacher, &rows(), 8, 0, &plain_device()).unwrap();
+    let losses = potstill_train::row_losses(&mut teacher, &rows(), 8, 0, &plain_device()).unwrap();
     losses.iter().sum::<f64>() / losses.len() as f64
 }
 

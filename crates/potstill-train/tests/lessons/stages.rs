@@ -15,7 +15,11 @@ use crate::{config, parameters, source, student, teacher, watched};
 fn fit_net(folder: &Path, seed: u64, mut budget: usize) -> Result<LanguageModel, Error> {
     let mut stop = move |event: &Event<'_>| {
         budget -= usize::from(matches!(event, Event::Step { .. }));
-        if budget == 0 { Flow::Stop } else { Flow::Continue }
+        if budget == 0 {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
     };
     plain_device().seed(5);
     let hints = HiddenMatchConfig::new(vec![(1, 2)], 8, 16);
@@ -36,7 +40,10 @@ fn hints_then_logits_go_on_after_a_stop_anywhere() {
     let expected = parameters(&fit_net(&whole, 2, usize::MAX).unwrap());
     let error = fit_net(&cut, 2, 3).unwrap_err().to_string();
     assert!(error.contains("was stopped after 3 of 6 steps"), "{error}");
-    assert!(!cut.join("logits").exists(), "the next stage must not begin");
+    assert!(
+        !cut.join("logits").exists(),
+        "the next stage must not begin"
+    );
     let student = fit_net(&cut, 2, usize::MAX).unwrap();
     assert_eq!(parameters(&student), expected);
     // All of it once more: both stages are finished and stay as they are.
@@ -76,7 +83,9 @@ fn born_again(folder: &Path) -> Vec<LanguageModel> {
         };
         let run = Trainer::new(config(6), student(generation), objective, teacher, source())
             .unwrap()
-            .evaluation(Watch::lowest("cross_entropy"), |student| Ok(watched(student)))
+            .evaluation(Watch::lowest("cross_entropy"), |student| {
+                Ok(watched(student))
+            })
             .finish_in(folder.join(format!("gen-{generation}")))
             .unwrap();
         generations.push(run.best_student().unwrap().unwrap());

@@ -4,15 +4,11 @@ use std::path::Path;
 
 use burn::module::Module;
 use potstill_core::Objective;
-use potstill_losses::{
-    Divergence, HardTarget, HiddenMatch, HiddenMatchConfig, SoftTarget,
-};
+use potstill_losses::{Divergence, HardTarget, HiddenMatch, HiddenMatchConfig, SoftTarget};
 use potstill_models::LanguageModel;
 use potstill_teachers::{ModelTeacher, PeerGroup, PeerTurns, SharedTeacher};
 use potstill_testkit::plain_device;
-use potstill_train::{
-    Event, Flow, Learner, StopReason, Trainer, TrainerConfig, run_together,
-};
+use potstill_train::{Event, Flow, Learner, StopReason, Trainer, TrainerConfig, run_together};
 
 use crate::{config, cross_entropy, model, parameters, source, student, teacher};
 
@@ -138,7 +134,9 @@ fn mutual(turns: PeerTurns, folder: Option<&Path>) -> Vec<Mutual> {
             .unwrap()
             .onlooker(group.onlooker(number));
         match folder {
-            Some(folder) => trainer.continue_in(folder.join(number.to_string())).unwrap(),
+            Some(folder) => trainer
+                .continue_in(folder.join(number.to_string()))
+                .unwrap(),
             None => trainer,
         }
     };

@@ -165,7 +165,11 @@ fn pairs_may_share_a_row_and_micro_batches_add_up() {
     let together = sums_of(&batch(&[row(&PAIRS)]));
     assert_close(&together, &whole, Tolerance::absolute(1e-4));
     let halves = [0, 1].map(|pair| sums_of(&batch(&[row(&PAIRS[pair..=pair])])));
-    let added: Vec<f64> = halves[0].iter().zip(&halves[1]).map(|(a, b)| a + b).collect();
+    let added: Vec<f64> = halves[0]
+        .iter()
+        .zip(&halves[1])
+        .map(|(a, b)| a + b)
+        .collect();
     assert_close(&added, &whole, Tolerance::absolute(1e-4));
 }
 
