@@ -4,6 +4,7 @@ mod alone;
 mod memory;
 mod peers;
 mod side;
+mod together;
 mod tokenize;
 mod turns;
 
@@ -32,6 +33,8 @@ enum What {
     Memory(Options),
     /// Step and decoding beside PyTorch, the two taking turns on this machine.
     Peers(peers::Arguments),
+    /// Two students of one teacher beside one, the two taking turns.
+    Together(Options),
     /// Text to packed rows beside `datasets.map` with two processes.
     Tokenize(tokenize::Arguments),
 }
@@ -59,6 +62,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         What::Kernels(options) => alone::kernels(project, options),
         What::Memory(options) => memory::run(project, options),
         What::Peers(arguments) => peers::run(project, arguments),
+        What::Together(options) => together::run(project, options),
         What::Tokenize(arguments) => tokenize::run(project, arguments),
     }
 }

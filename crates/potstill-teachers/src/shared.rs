@@ -199,9 +199,9 @@ mod tests {
         let mut second = first.clone();
         let batches = [
             batch(&[3, 1, 4], &[1.0; 3]),
-            batch(&[3, 1, 5], &[1.0; 3]),
+            batch(&[3, 5, 4], &[1.0; 3]),
             // Other rows of the same tokens: a signal is about the rows that count.
-            batch(&[3, 1, 4], &[0.0, 0.0, 1.0]),
+            batch(&[3, 5, 4], &[0.0, 0.0, 1.0]),
             batch(&[2, 1, 4], &[1.0; 3]),
         ];
         for (number, batch) in batches.iter().enumerate() {

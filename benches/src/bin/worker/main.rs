@@ -19,6 +19,7 @@ mod kernels;
 mod loss;
 mod parts;
 mod step;
+mod together;
 mod tokenize;
 mod turns;
 mod usage;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Work {
     /// An optimizer step of white-box distillation, SmolLM2-135M to fewer layers.
     Step(step::Arguments),
+    /// The same step of several students of one teacher.
+    Together(together::Arguments),
     /// The same step taken apart: what each of its parts costs.
     Parts(step::Arguments),
     /// Greedy decoding with a KV cache.
@@ -56,6 +59,7 @@ enum Work {
 fn main() -> Result<()> {
     match Arguments::parse().work {
         Work::Step(arguments) => step::run(&arguments),
+        Work::Together(arguments) => together::run(&arguments),
         Work::Parts(arguments) => parts::run(&arguments),
         Work::Decode(arguments) => decode::run(&arguments),
         Work::Half(arguments) => half::run(&arguments),

@@ -18,7 +18,7 @@ use crate::turns;
 pub(crate) struct Arguments {
     /// Where the work is done.
     #[arg(long, value_enum, default_value = "flex")]
-    backend: Backend,
+    pub(crate) backend: Backend,
     /// Sequences of a batch.
     #[arg(long, default_value_t = benches::BATCH)]
     batch: usize,
@@ -33,10 +33,10 @@ pub(crate) struct Arguments {
     teacher_layers: usize,
     /// Layers of the student.
     #[arg(long, default_value_t = 10)]
-    layers: usize,
+    pub(crate) layers: usize,
     /// Tokens of the vocabulary.
     #[arg(long, default_value_t = VOCAB)]
-    vocab: usize,
+    pub(crate) vocab: usize,
     /// Runs the bodies that are composed of burn's operations.
     #[arg(long)]
     portable: bool,
@@ -68,7 +68,7 @@ impl Setup {
             teacher: ModelTeacher::new(&teacher),
             optimizer: AdamWConfig::default().init(&distiller),
             distiller,
-            batch: batch(arguments, &device)?,
+            batch: batch(arguments, 0, &device)?,
         })
     }
 }
@@ -97,9 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     })
 }
 
-/// Random tokens. In each sequence the last `counted` positions count, as an answer does after its
+/// Random tokens, other ones for each `turn`. In each sequence the last `counted` positions count, as an answer does after its
 /// prompt.
-fn batch(arguments: &Arguments, device: &Device) -> Result<TokenBatch> {
+pub(crate) fn batch(arguments: &Arguments, turn: usize, device: &Device) -> Result<TokenBatch> {
     let seq = arguments.seq;
     let counted = arguments.counted.unwrap_or(seq);
     if counted > seq {
@@ -110,7 +110,7 @@ fn batch(arguments: &Arguments, device: &Device) -> Result<TokenBatch> {
     weights.resize(seq + 1, 1.0);
     let rows: Vec<TokenRow> = (0..arguments.batch)
         .map(|row| {
-            let mut tokens = tokens(seq + 1, row as u32);
+            let mut tokens = tokens(seq + 1, (turn * arguments.batch + row) as u32);
             for token in &mut tokens {
                 *token %= arguments.vocab as u32;
             }

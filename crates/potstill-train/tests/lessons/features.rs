@@ -1,5 +1,8 @@
 //! Objectives on hidden states, attention maps and relations, in the loop beside one on logits.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use burn::module::Module;
 use potstill_losses::{
     AttentionMatch, AttentionMatchConfig, Divergence, HiddenMatch, HiddenMatchConfig, Relation,
@@ -40,8 +43,8 @@ fn trainer(config: TrainerConfig, objective: Features) -> Trainer<LanguageModel,
 fn projections_are_trained_and_all_terms_fall() {
     let start = objective();
     let mut trainer = trainer(config(30), start.clone());
-    let losses = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let sink = std::rc::Rc::clone(&losses);
+    let losses = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&losses);
     trainer = trainer.callback(move |event: &Event<'_>| {
         if let Event::Step { report, .. } = event {
             let terms = report.terms.iter();

@@ -20,7 +20,11 @@ use potstill_train::{LoaderBatches, Metrics, TrainerConfig};
 const VOCAB: usize = 13;
 
 fn model(d_model: usize, n_layers: usize, seed: u64) -> LanguageModel {
-    let config = ModelConfig::new(Architecture::Llama, VOCAB, d_model, n_layers, 2);
+    let config = ModelConfig {
+        // Large enough that attention is not the same everywhere.
+        initializer_range: 0.3,
+        ..ModelConfig::new(Architecture::Llama, VOCAB, d_model, n_layers, 2)
+    };
     LanguageModel::init(&config, seed, &autodiff_device())
 }
 

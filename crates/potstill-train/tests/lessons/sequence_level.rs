@@ -1,6 +1,8 @@
 //! What a teacher writes, learned as text: from prompts to a student.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use potstill_core::{CausalLm, Sampling, SpecialTokens, TokenBatch, Vocabulary};
@@ -183,7 +185,7 @@ fn a_student_comes_to_prefer_what_it_is_shown() {
             .callback(losses.callback());
         trainer.run().unwrap();
         let accuracy = losses.of("preference_accuracy");
-        assert_eq!((accuracy[0], accuracy[29]), (0.0, 1.0));
+        assert!(accuracy[0] == 0.0 && accuracy[29] > 0.999, "{accuracy:?}");
         let margin = losses.of("reward_margin");
         assert!(margin[0].abs() < 1e-5 && margin[29] > 0.1, "{margin:?}");
     }
@@ -218,11 +220,13 @@ fn a_step_on_pairs_is_the_same_however_it_is_cut() {
 
 /// The terms of each step.
 #[derive(Default)]
-struct Losses(std::rc::Rc<std::cell::RefCell<Vec<Vec<(String, f64)>>>>);
+struct Losses(Rc<RefCell<Vec<Terms>>>);
+
+type Terms = Vec<(String, f64)>;
 
 impl Losses {
     fn callback(&self) -> impl FnMut(&Event<'_>) -> Flow + use<> {
-        let sink = std::rc::Rc::clone(&self.0);
+        let sink = Rc::clone(&self.0);
         move |event| {
             if let Event::Step { report, .. } = event {
                 let terms = report.terms.iter();
@@ -235,7 +239,7 @@ impl Losses {
 
     fn of(&self, name: &str) -> Vec<f64> {
         let steps = self.0.borrow();
-        let term = |terms: &Vec<(String, f64)>| {
+        let term = |terms: &Terms| {
             let found = terms.iter().find(|(term, _)| term == name);
             found
                 .unwrap_or_else(|| panic!("no term {name} in {terms:?}"))

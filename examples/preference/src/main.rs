@@ -1,0 +1,172 @@
+//! A student writes two answers, its teacher says which is better, and the student learns to prefer it.
+//!
+//! ```text
+//! cargo run --release -p preference
+//! ```
+
+#![allow(clippy::print_stdout, reason = "it talks to a person")]
+
+use anyhow::Result;
+use clap::Parser;
+use potstill::burn::tensor::{Device, FloatDType};
+use potstill::core::{CausalLm, Generate, GenerateOptions, Objective, Sampling, Teacher};
+use potstill::core::{TokenRow, Vocabulary};
+use potstill::data::{Content, EncodeOptions, Loader, LoaderOptions, Record, TextTokenizer};
+use potstill::losses::{HardTarget, PreferenceConfig};
+use potstill::models::{Architecture, Checkpoint, LanguageModel, ModelConfig};
+use potstill::teachers::{ModelTeacher, NoTeacher};
+use potstill::train::{LoaderBatches, Trainer, TrainerConfig, row_losses};
+use quickstart::addition::Problem;
+use quickstart::{examination, teacher_folder, training_row};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A student writes two answers, its teacher says which is better, and the student learns to prefer it.
+#[derive(Parser)]
+struct Arguments {
+    /// Steps on labelled problems, before any preference.
+    #[arg(long, default_value_t = 600)]
+    labelled_steps: usize,
+    /// Steps on preferences.
+    #[arg(long, default_value_t = 150)]
+    steps: usize,
+    /// A few steps only, to see that everything works.
+    #[arg(long)]
+    smoke: bool,
+}
+
+/// Two answers to a problem.
+type Pair = (Problem, [String; 2]);
+
+fn main() -> Result<()> {
+    let mut arguments = Arguments::parse();
+    if arguments.smoke {
+        (arguments.labelled_steps, arguments.steps) = (20, 4);
+    }
+    let tokenizer = TextTokenizer::from_folder(teacher_folder())?;
+    let teacher =
+        Checkpoint::open(teacher_folder())?.language_model(FloatDType::F32, &Device::default())?;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let labelled = Problem::draw_distinct(3_000, false, &mut random).into_iter();
+    let labelled =
+        labelled.map(|problem| training_row(&tokenizer, problem, &problem.answer(), 0.0));
+    let labelled: Vec<TokenRow> = labelled.collect::<Result<_, _>>()?;
+    let config = ModelConfig {
+        d_ff: 152,
+        tie_word_embeddings: true,
+        ..ModelConfig::new(Architecture::Llama, teacher.vocab_size(), 56, 2, 4)
+    };
+    let student = LanguageModel::init(&config, 1, &Device::default().autodiff());
+    let silent = NoTeacher::new(Vocabulary::of_size(teacher.vocab_size()));
+    let steps = arguments.labelled_steps;
+    let before = train(student, HardTarget::new(), silent, labelled, steps, 4e-3)?;
+
+    let problems = Problem::draw_distinct(8_000, false, &mut random);
+    let mut pairs = answered_twice(&before, &tokenizer, &problems)?;
+    let choice = likelier(&teacher, &tokenizer, &pairs)?;
+    for ((_, answers), _) in pairs.iter_mut().zip(choice).filter(|(_, first)| !first) {
+        answers.swap(0, 1);
+    }
+    println!(
+        "{} of {} problems answered in two ways",
+        pairs.len(),
+        problems.len()
+    );
+    let held_out = pairs.split_off(pairs.len() * 4 / 5);
+    let record = |(problem, [better, worse]): &Pair| {
+        let mut record = Record::from(Content::completion(format!("<bos>{problem}"), better));
+        record
+            .meta
+            .insert("rejected_completion".to_owned(), worse.as_str().into());
+        record
+    };
+    let records: Vec<Record> = pairs.iter().map(record).collect();
+    let options = EncodeOptions::default();
+    let rows = potstill::data::encode_preferences(&records, &tokenizer, None, &options)?.rows;
+    let objective = PreferenceConfig::new().init()?;
+    // The reference is the student as it was.
+    let (student, reference) = (before.clone(), ModelTeacher::new(&before));
+    let after = train(student, objective, reference, rows, arguments.steps, 3e-4)?;
+
+    let exam = examination::items(1_000, &tokenizer)?;
+    for (name, student) in [("before", &before), ("after", &after)] {
+        let agreed = likelier(student, &tokenizer, &held_out)?;
+        println!(
+            "{name}: finds the better of {} held-out pairs likelier in {:.1} %, solves {:.1} % of {} problems",
+            held_out.len(),
+            100.0 * agreed.iter().filter(|first| **first).count() as f64 / agreed.len() as f64,
+            100.0
+                * examination::examine(student, &exam, &tokenizer)?
+                    .accuracy()
+                    .value(),
+            exam.len()
+        );
+    }
+    Ok(())
+}
+
+fn train<O: Objective>(
+    student: LanguageModel,
+    objective: O,
+    teacher: impl Teacher + 'static,
+    rows: Vec<TokenRow>,
+    steps: usize,
+    learning_rate: f64,
+) -> Result<LanguageModel> {
+    let config = TrainerConfig {
+        learning_rate,
+        ..TrainerConfig::steps(steps)
+    };
+    let loader = Loader::new(rows, LoaderOptions::shuffled(128, 1))?;
+    let source = LoaderBatches::new(loader, 0, &Device::default());
+    let mut trainer = Trainer::new(config, student, objective, teacher, source)?;
+    trainer.run()?;
+    Ok(trainer.student())
+}
+
+/// The problems to which two sampled answers differ.
+fn answered_twice(
+    student: &LanguageModel,
+    tokenizer: &TextTokenizer,
+    problems: &[Problem],
+) -> Result<Vec<Pair>> {
+    let prompts = problems
+        .iter()
+        .map(|problem| tokenizer.encode(&format!("<bos>{problem}"), false));
+    let prompts: Vec<Vec<u32>> = prompts.collect::<Result<_, _>>()?;
+    let sample = |seed| {
+        let sampling = Sampling::temperature(1.0);
+        let options = examination::answering(tokenizer);
+        student.generate(
+            &prompts,
+            &GenerateOptions {
+                sampling,
+                seed,
+                ..options
+            },
+        )
+    };
+    let mut pairs = Vec::new();
+    for ((problem, first), second) in problems.iter().zip(sample(1)?).zip(sample(2)?) {
+        let decode = |tokens: &[u32]| tokenizer.decode(tokens, true);
+        pairs.push((*problem, [decode(&first.tokens)?, decode(&second.tokens)?]));
+    }
+    pairs.retain(|(_, [first, second])| first != second);
+    Ok(pairs)
+}
+
+/// Whether `model` finds the first answer of each pair likelier, by the mean over its tokens.
+fn likelier(model: &LanguageModel, tokenizer: &TextTokenizer, pairs: &[Pair]) -> Result<Vec<bool>> {
+    let row = |(problem, answer)| training_row(tokenizer, problem, answer, 0.0);
+    let answers = pairs
+        .iter()
+        .flat_map(|(problem, both)| both.iter().map(|one| (*problem, one)));
+    let rows = answers.map(|(problem, answer)| row((problem, answer.as_str())));
+    let rows = rows.collect::<Result<Vec<TokenRow>, _>>()?;
+    let mut teacher = ModelTeacher::new(model);
+    let losses = row_losses(&mut teacher, &rows, 256, 0, &Device::default())?;
+    Ok(losses.chunks(2).map(|pair| pair[0] < pair[1]).collect())
+}
