@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adapters;
 mod bert;
 mod blocks;
 mod cache;
@@ -46,7 +47,9 @@ mod gguf;
 mod gpt2;
 mod language_model;
 mod llama;
+mod matrices;
 mod probe;
+mod quantization;
 mod safetensors;
 mod sample;
 mod save;
@@ -54,6 +57,7 @@ mod source;
 mod taps;
 mod weights;
 
+pub use adapters::{AdapterBase, AdapterConfig};
 pub use bert::BertEncoder;
 pub use cache::KvCache;
 pub use checkpoint::Checkpoint;
@@ -63,11 +67,13 @@ pub use derive::{
     Removal, Removed, StudentShape, StudentSpec, derive_student,
 };
 pub use error::Error;
-pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize};
+pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize, quantize};
 pub use gpt2::Gpt2;
 pub use language_model::LanguageModel;
 pub use llama::Llama;
+pub use matrices::Matrices;
 pub use potstill_kernels::Activation;
+pub use quantization::WeightBlocks;
 pub use safetensors::WeightDtype;
 pub use sample::{Choice, Sampler};
 pub use save::{Companions, SaveOptions, save_encoder, save_pretrained, save_pretrained_with};
