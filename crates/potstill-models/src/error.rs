@@ -202,6 +202,12 @@ pub enum Error {
     /// Text of which no position counts.
     #[error("no position of the text counts; give batches with at least one row")]
     NothingToMeasure,
+    /// A budget that is too small.
+    #[error("no student fits the budget; the smallest that was looked at: {smallest}")]
+    NothingFits {
+        /// The student with the fewest parameters, and what it costs.
+        smallest: String,
+    },
     /// A smaller vocabulary of no tokens.
     #[error("no token is kept; keep at least one")]
     NoTokenKept,

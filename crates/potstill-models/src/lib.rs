@@ -6,7 +6,11 @@
 //!   All are wired from one set of blocks.
 //! - [`Checkpoint`] opens a Hugging Face folder or a GGUF file, [`save_pretrained`] writes a folder
 //!   that `transformers` loads.
-//! - [`derive_student`] makes a student from its teacher and says which layers correspond.
+//! - [`derive_student`] makes a student from its teacher and says which layers correspond:
+//!   [`Importance`] and [`DepthSearch`] say which parts matter, [`students_that_fit`] how large it
+//!   may be, [`LanguageModel::restricted_to`] cuts the vocabulary, and [`LowRankHead`] the head.
+//! - [`LanguageModel::with_adapters`] trains a small addition only, [`LanguageModel::rounded_when_read`]
+//!   in the precision that the student is used in.
 //! - A [`LanguageModel`] continues prompts through [`Generate`](potstill_core::Generate); [`KvCache`]
 //!   lets it read each token once, and a [`Sampler`] chooses the next one.
 //!
@@ -53,6 +57,7 @@ mod quantization;
 mod safetensors;
 mod sample;
 mod save;
+mod size;
 mod source;
 mod taps;
 mod weights;
@@ -77,3 +82,7 @@ pub use quantization::WeightBlocks;
 pub use safetensors::WeightDtype;
 pub use sample::{Choice, Sampler};
 pub use save::{Companions, SaveOptions, save_encoder, save_pretrained, save_pretrained_with};
+pub use size::{
+    Budget, DecodeRate, FittingStudent, MeasuredDecoding, SizeOptions, StoredAs, TimeLimit,
+    students_that_fit,
+};
