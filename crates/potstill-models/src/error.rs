@@ -202,6 +202,12 @@ pub enum Error {
     /// Text of which no position counts.
     #[error("no position of the text counts; give batches with at least one row")]
     NothingToMeasure,
+    /// A budget that is too small.
+    #[error("no student fits the budget; the smallest that was looked at: {smallest}")]
+    NothingFits {
+        /// The student with the fewest parameters, and what it costs.
+        smallest: String,
+    },
     /// A smaller vocabulary of no tokens.
     #[error("no token is kept; keep at least one")]
     NoTokenKept,
@@ -229,6 +235,48 @@ pub enum Error {
         /// Why.
         #[source]
         source: serde_json::Error,
+    },
+    /// A name that no matrix of the model's blocks has.
+    #[error("no matrix is called {name:?}; there are {}", known.join(", "))]
+    NoSuchMatrix {
+        /// The name.
+        name: String,
+        /// What would be accepted.
+        known: Vec<String>,
+    },
+    /// An adapter that is no smaller than the matrix that it adapts.
+    #[error("an adapter of rank {rank} does not fit {name}; its rank is from 1 to at most {most}")]
+    AdapterRank {
+        /// The rank.
+        rank: usize,
+        /// The matrix.
+        name: String,
+        /// Its shorter side.
+        most: usize,
+    },
+    /// A matrix that cannot be quantized.
+    #[error("{name} has {size} inputs; blocks of 32 need a multiple of 32")]
+    PartialBlocks {
+        /// The matrix.
+        name: String,
+        /// Its inputs.
+        size: usize,
+    },
+    /// Values that do not fill blocks.
+    #[error(
+        "{values} values are no whole number of {block_type} blocks of {}", block_type.values_per_block()
+    )]
+    PartialValues {
+        /// The type of the blocks.
+        block_type: BlockType,
+        /// How many values there are.
+        values: usize,
+    },
+    /// A block type that can be read, but not written.
+    #[error("{block_type} blocks cannot be written; F32, F16, BF16, Q8_0 and Q4_0 can")]
+    NotEncoded {
+        /// The type.
+        block_type: BlockType,
     },
     /// Bytes that are not whole blocks.
     #[error("{bytes} bytes are no whole number of {block_type} blocks of {block_bytes} bytes")]

@@ -5,7 +5,7 @@
 //! metadata: key · type · value                          config.rs, tokenizer.rs
 //! tensors:  name · dimensions · block type · offset     tensor_info.rs
 //! padding to the alignment
-//! blocks                                                block_type.rs, dequantize.rs
+//! blocks                                                block_type.rs, dequantize.rs, quantize.rs
 //! ```
 //!
 //! Nothing in the file is believed: every count, length and offset is compared with the size of the
@@ -18,6 +18,7 @@ mod config;
 mod dequantize;
 mod names;
 mod problem;
+mod quantize;
 mod reader;
 mod rope;
 mod tensor_info;
@@ -33,6 +34,7 @@ use std::sync::{Mutex, PoisonError};
 pub use block_type::BlockType;
 pub use dequantize::dequantize;
 pub use problem::GgufProblem;
+pub use quantize::quantize;
 use reader::HeaderReader;
 use tensor_info::TensorInfo;
 pub use value::MetadataValue;

@@ -6,7 +6,11 @@
 //!   All are wired from one set of blocks.
 //! - [`Checkpoint`] opens a Hugging Face folder or a GGUF file, [`save_pretrained`] writes a folder
 //!   that `transformers` loads.
-//! - [`derive_student`] makes a student from its teacher and says which layers correspond.
+//! - [`derive_student`] makes a student from its teacher and says which layers correspond:
+//!   [`Importance`] and [`DepthSearch`] say which parts matter, [`students_that_fit`] how large it
+//!   may be, [`LanguageModel::restricted_to`] cuts the vocabulary, and [`LowRankHead`] the head.
+//! - [`LanguageModel::with_adapters`] trains a small addition only, [`LanguageModel::rounded_when_read`]
+//!   in the precision that the student is used in.
 //! - A [`LanguageModel`] continues prompts through [`Generate`](potstill_core::Generate); [`KvCache`]
 //!   lets it read each token once, and a [`Sampler`] chooses the next one. With [`write_together`] a
 //!   teacher has a say in what its student writes.
@@ -35,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adapters;
 mod bert;
 mod blocks;
 mod cache;
@@ -47,14 +52,18 @@ mod gguf;
 mod gpt2;
 mod language_model;
 mod llama;
+mod matrices;
 mod probe;
+mod quantization;
 mod safetensors;
 mod sample;
 mod save;
+mod size;
 mod source;
 mod taps;
 mod weights;
 
+pub use adapters::{AdapterBase, AdapterConfig};
 pub use bert::BertEncoder;
 pub use cache::KvCache;
 pub use checkpoint::Checkpoint;
@@ -65,11 +74,17 @@ pub use derive::{
 };
 pub use error::Error;
 pub use generate::{Guidance, write_together};
-pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize};
+pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize, quantize};
 pub use gpt2::Gpt2;
 pub use language_model::LanguageModel;
 pub use llama::Llama;
+pub use matrices::Matrices;
 pub use potstill_kernels::Activation;
+pub use quantization::WeightBlocks;
 pub use safetensors::WeightDtype;
 pub use sample::{Choice, Sampler};
 pub use save::{Companions, SaveOptions, save_encoder, save_pretrained, save_pretrained_with};
+pub use size::{
+    Budget, DecodeRate, FittingStudent, MeasuredDecoding, SizeOptions, StoredAs, TimeLimit,
+    students_that_fit,
+};

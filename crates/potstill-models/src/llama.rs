@@ -83,6 +83,11 @@ impl Llama {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn first_projection(&self) -> &burn::module::Param<Tensor<2>> {
+        self.model.layers[0].self_attn.q_proj.parameter()
+    }
+
     pub(crate) fn config(&self) -> &ModelConfig {
         &self.config
     }

@@ -9,12 +9,12 @@ mod model_source;
 mod naming;
 mod path;
 
-pub(crate) use init::initialize;
+pub(crate) use init::{initialize, normal_values};
 pub(crate) use load::{load_bert_encoder, load_language_model};
 pub(crate) use model_source::ModelSource;
 
 use crate::Architecture;
-use path::{Kind, ParameterPath};
+pub(crate) use path::{Kind, ParameterPath};
 
 /// Whether checkpoints hold the transpose of a parameter: `[d_out, d_in]` for a projection, but
 /// for GPT-2, whose projections were convolutions once.

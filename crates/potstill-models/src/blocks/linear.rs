@@ -33,6 +33,11 @@ impl Linear {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn parameter(&self) -> &Param<Tensor<2>> {
+        &self.weight
+    }
+
     /// The weight itself, `[d_in, d_out]`.
     pub(crate) fn weight(&self) -> Tensor<2> {
         self.weight.val()

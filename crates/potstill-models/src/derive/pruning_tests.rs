@@ -49,8 +49,11 @@ fn assert_same(student: &LanguageModel, teacher: &LanguageModel) {
     }
 }
 
+/// Changes the values of a tensor, given its name and shape.
+type Edit = dyn Fn(&str, &[usize], &mut [f32]);
+
 /// A model whose tensors are edited while they are read.
-struct Edited<'a>(ModelSource, &'a dyn Fn(&str, &[usize], &mut [f32]));
+struct Edited<'a>(ModelSource, &'a Edit);
 
 impl TensorSource for Edited<'_> {
     fn names(&self) -> Vec<String> {
@@ -72,7 +75,7 @@ impl TensorSource for Edited<'_> {
     }
 }
 
-fn edited(config: &ModelConfig, edit: &dyn Fn(&str, &[usize], &mut [f32])) -> LanguageModel {
+fn edited(config: &ModelConfig, edit: &Edit) -> LanguageModel {
     let model = LanguageModel::init(config, 3, &Device::default());
     let source = Edited(ModelSource::new(&model), edit);
     load_language_model(config, &source, FloatDType::F32, &Device::default()).unwrap()
@@ -96,7 +99,7 @@ fn half_dead(architecture: Architecture) -> LanguageModel {
             columns.iter().for_each(|&column| row[column] = 0.0);
         }
     };
-    edited(&config(architecture), &|name, shape, values| {
+    edited(&config(architecture), &move |name, shape, values| {
         let width = *shape.last().unwrap();
         let writes_residual = ["o_proj.weight", "down_proj.weight", "c_proj.weight"];
         if writes_residual.iter().any(|end| name.ends_with(end)) {

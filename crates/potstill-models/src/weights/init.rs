@@ -53,14 +53,24 @@ impl ModuleMapper for Initialize<'_> {
             Kind::Bias => vec![0.0; count],
             Kind::Scale => vec![1.0; count],
             Kind::Projection | Kind::Table => {
-                let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-                random.set_stream(self.stream);
-                normal(count, self.standard_deviation, &mut random)
+                normal_values(count, self.standard_deviation, self.seed, self.stream)
             }
         };
         self.stream += 1;
         Param::from_data(TensorData::new(values, shape), self.device)
     }
+}
+
+/// Normal numbers of one stream of a seed.
+pub(crate) fn normal_values(
+    count: usize,
+    standard_deviation: f32,
+    seed: u64,
+    stream: u64,
+) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    normal(count, standard_deviation, &mut random)
 }
 
 /// Normal numbers by the Box-Muller transform.

@@ -1,0 +1,113 @@
+//! What is trained is what is used.
+
+use burn::tensor::Tolerance;
+use potstill_core::{CausalLm, TokenBatch, TokenRow};
+use proptest::prelude::*;
+
+use super::*;
+use crate::source::TensorSource;
+use crate::weights::ModelSource;
+use crate::{Architecture, ModelConfig, dequantize, quantize};
+
+fn model(architecture: Architecture) -> LanguageModel {
+    let mut config = ModelConfig::new(architecture, 48, 32, 2, 2);
+    (config.max_positions, config.initializer_range) = (16, 0.2);
+    LanguageModel::init(&config, 5, &Device::default().autodiff())
+}
+
+fn batch() -> TokenBatch {
+    let row = TokenRow::document(&[1, 40, 3, 7, 9, 30], &[1.0; 6]);
+    TokenBatch::from_rows(&[row], 0, &Device::default())
+}
+
+fn logits(model: &LanguageModel) -> TensorData {
+    model.row_logits(&batch()).into_data()
+}
+
+#[test]
+fn a_student_answers_as_the_blocks_of_a_file_do() {
+    for architecture in [Architecture::Qwen3, Architecture::Gpt2] {
+        for blocks in [WeightBlocks::Int8, WeightBlocks::Int4] {
+            let exact = model(architecture);
+            let student = exact
+                .clone()
+                .rounded_when_read(blocks, &Matrices::All)
+                .unwrap();
+            let merged = student.merged();
+            logits(&merged).assert_approx_eq::<f32>(&logits(&student), Tolerance::absolute(1e-5));
+            // Checkpoints hold [d_out, d_in], so that a block is 32 inputs in a row.
+            let (from, to) = (ModelSource::new(&exact), ModelSource::new(&merged));
+            for matrix in Matrices::All.of(&exact).unwrap() {
+                let rows = |source: &ModelSource| {
+                    let values = source.read(&matrix.name).unwrap();
+                    match architecture {
+                        Architecture::Gpt2 => {
+                            let [d_in, d_out] = matrix.shape;
+                            let column = |j: usize| (0..d_in).map(move |i| i * d_out + j);
+                            (0..d_out).flat_map(column).map(|i| values[i]).collect()
+                        }
+                        _ => values,
+                    }
+                };
+                let bytes = quantize(blocks.block_type(), &rows(&from)).unwrap();
+                let stored = dequantize(blocks.block_type(), &bytes).unwrap();
+                assert_eq!(rows(&to), stored, "{}", matrix.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_passes_through_the_rounding() {
+    let exact = model(Architecture::Llama);
+    let student = exact
+        .rounded_when_read(WeightBlocks::Int4, &Matrices::All)
+        .unwrap();
+    let LanguageModel::Llama(student) = &student else {
+        panic!("it is a Llama")
+    };
+    let rounded = student.clone().valid().materialize().train();
+    let gradients = |model: &crate::Llama| {
+        let logits = LanguageModel::Llama(model.clone()).row_logits(&batch());
+        logits.square().mean().backward()
+    };
+    let found = student
+        .first_projection()
+        .base()
+        .grad(&gradients(student))
+        .unwrap();
+    let expected = rounded
+        .first_projection()
+        .val()
+        .grad(&gradients(&rounded))
+        .unwrap();
+    found
+        .into_data()
+        .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+}
+
+#[test]
+fn inputs_that_fill_no_blocks_are_refused() {
+    let config = ModelConfig::new(Architecture::Llama, 48, 40, 1, 2);
+    let model = LanguageModel::init(&config, 1, &Device::default());
+    let error = model
+        .rounded_when_read(WeightBlocks::Int8, &Matrices::Mlp)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("mlp") && error.contains("40"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn tensors_round_as_blocks_of_bytes_do(
+        values in proptest::collection::vec(prop_oneof![Just(0.0f32), -4.0f32..4.0], 64),
+    ) {
+        for blocks in [WeightBlocks::Int8, WeightBlocks::Int4] {
+            let data = TensorData::new(values.clone(), [64, 1]);
+            let rounded = blocks.round(Tensor::from_data(data, &Device::default()));
+            let bytes = quantize(blocks.block_type(), &values).unwrap();
+            let stored = dequantize(blocks.block_type(), &bytes).unwrap();
+            prop_assert_eq!(rounded.try_into_vec_as::<f32>().unwrap(), stored);
+        }
+    }
+}
