@@ -45,7 +45,9 @@ mod routing;
 mod segments;
 mod store;
 
-pub use cache::{CacheBuilder, CacheConfig, CacheError, CachedTeacher, Keep, TeacherIdentity};
+pub use cache::{
+    CacheBuilder, CacheConfig, CacheError, CachedTeacher, Keep, TeacherIdentity, merge_caches,
+};
 pub use endpoint::{
     AnswerKey, AnswerProblem, ApiKey, Budget, BudgetReached, Capabilities, CompletionRequest,
     Endpoint, EndpointConfig, EndpointTeacher, Limits, Mode, NextToken, Prices, Prompt, Retry,

@@ -40,35 +40,55 @@
 //! with [`Trainer::continue_in`] it goes on after an interruption, bit for bit as if there had been
 //! none.
 
+mod batch_on_host;
 mod callback;
 mod checkpoint;
 mod config;
+#[cfg(all(feature = "dashboard", unix))]
+mod dashboard;
 mod demands;
 mod distiller;
 mod durable;
+mod ending;
 mod error;
 mod evaluate;
+mod failed;
+mod flops;
 mod gradients;
+mod identity;
+mod memory;
 mod metrics;
 mod optimizer;
+mod parallel;
 mod progress;
 mod run_folder;
+mod samples;
 mod schedule;
 mod source;
 mod step;
+mod tensorboard;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod vitals;
 
 pub use callback::{Callback, Event, Flow, Outcome, StopReason};
 pub use config::{EarlyStop, Length, TrainerConfig};
+#[cfg(all(feature = "dashboard", unix))]
+pub use dashboard::Dashboard;
 pub use demands::Demands;
 pub use distiller::Distiller;
+pub use ending::{EndReason, Ended, Fate};
 pub use error::{BoxError, Error};
 pub use evaluate::{Best, Metrics, Watch};
+pub use failed::FailedStep;
+pub use flops::{ModelFlops, measured_peak};
 pub use optimizer::{AdamWConfig, Decayed};
 pub use progress::Progress;
+pub use samples::{Prompts, Sample};
 pub use schedule::{Decay, Schedule};
 pub use source::{BatchFn, BatchSource, FixedBatches, LoaderBatches};
-pub use step::{StepReport, StepSettings, TermReport, step};
+pub use step::{StepReport, StepSettings, TermReport, step, step_on};
+pub use tensorboard::TensorBoard;
 pub use trainer::Trainer;
+pub use vitals::Vitals;

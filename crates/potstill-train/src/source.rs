@@ -33,6 +33,12 @@ pub trait BatchSource<S> {
         None
     }
 
+    /// What the batches depend on beside the data and the position, such as their size: a run only
+    /// continues with the same.
+    fn settings(&self) -> Value {
+        Value::Null
+    }
+
     /// Everything needed to continue with the batch after the last one given.
     ///
     /// # Errors
@@ -57,6 +63,9 @@ impl<S, T: BatchSource<S> + ?Sized> BatchSource<S> for Box<T> {
     }
     fn demands(&self) -> Option<Demands> {
         (**self).demands()
+    }
+    fn settings(&self) -> Value {
+        (**self).settings()
     }
     fn state(&self) -> Result<Value, BoxError> {
         (**self).state()
@@ -97,6 +106,17 @@ impl<S> BatchSource<S> for LoaderBatches {
 
     fn demands(&self) -> Option<Demands> {
         Some(Demands::of_rows(self.loader.rows(), self.pad_token))
+    }
+
+    // Not the seed of the shuffle: a loader takes over the one of its saved position.
+    fn settings(&self) -> Value {
+        let options = self.loader.options();
+        json!({
+            "batch_size": options.batch_size,
+            "drop_last": options.drop_last,
+            "epochs": options.epochs,
+            "pad_token": self.pad_token,
+        })
     }
 
     fn state(&self) -> Result<Value, BoxError> {
@@ -142,6 +162,15 @@ impl<S> BatchSource<S> for FixedBatches {
 
     fn demands(&self) -> Option<Demands> {
         Some(Demands::of_batches(&self.batches))
+    }
+
+    fn settings(&self) -> Value {
+        let rows: Vec<usize> = self
+            .batches
+            .iter()
+            .map(|batch| batch.rows.count())
+            .collect();
+        json!({ "rows_that_count": rows })
     }
 
     fn state(&self) -> Result<Value, BoxError> {

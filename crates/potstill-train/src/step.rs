@@ -18,13 +18,14 @@ use potstill_core::{
     CausalLm, LossTerm, Objective, ObjectiveInput, Prediction, StudentView, Support, Teacher,
     TeacherSignal, TokenBatch,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::demands::check_token;
-use crate::{Distiller, Error, gradients};
+use crate::{Distiller, Error, gradients, memory, parallel};
 
 /// What a [`step`] needs to know besides model and data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepSettings {
     /// Number of the step, from 1, for messages.
     pub step: usize,
@@ -117,7 +118,33 @@ pub fn step<S: CausalLm, O: Objective>(
     batches: &[TokenBatch],
     settings: &StepSettings,
 ) -> (Distiller<S, O>, Result<StepReport, Error>) {
-    match clipped_gradients(&model, teacher, batches, settings) {
+    step_on(&[], model, teacher, optimizer, batches, settings)
+}
+
+/// The same [`step`] with its micro-batches on several devices at once, each in its turn.
+///
+/// Every device holds a copy of the model for the time of the step; the gradients are added up on
+/// the student's own device. The result is that of one device but for the order of sums. A device
+/// may be named twice; without any, it is [`step`]. Where a model draws random numbers while it
+/// trains (dropout), devices that share a generator take from it in no fixed order.
+///
+/// # Errors
+///
+/// As [`step`].
+#[must_use = "the model comes back with the result"]
+pub fn step_on<S: CausalLm, O: Objective>(
+    devices: &[Device],
+    model: Distiller<S, O>,
+    teacher: &mut dyn Teacher,
+    optimizer: &mut ModuleOptimizer,
+    batches: &[TokenBatch],
+    settings: &StepSettings,
+) -> (Distiller<S, O>, Result<StepReport, Error>) {
+    let rows = batches.iter().map(|batch| batch.dims()[0]).max();
+    let clipped = memory::watched(settings.step, rows.unwrap_or(0), || {
+        clipped_gradients(devices, &model, teacher, batches, settings)
+    });
+    match clipped {
         Ok((gradients, report)) => (
             optimizer.step(settings.learning_rate, model, gradients),
             Ok(report),
@@ -126,7 +153,9 @@ pub fn step<S: CausalLm, O: Objective>(
     }
 }
 
-fn clipped_gradients<S: CausalLm, O: Objective>(
+/// What a step computes of its batches before it changes anything.
+pub(crate) fn clipped_gradients<S: CausalLm, O: Objective>(
+    devices: &[Device],
     model: &Distiller<S, O>,
     teacher: &mut dyn Teacher,
     batches: &[TokenBatch],
@@ -146,21 +175,28 @@ fn clipped_gradients<S: CausalLm, O: Objective>(
         });
     }
 
+    let divisor = Divisor {
+        step,
+        shared_vocabulary: settings.shared_vocabulary,
+        row_weight,
+    };
+    let counted: Vec<&TokenBatch> = batches
+        .iter()
+        .filter(|batch| batch.rows.count() > 0)
+        .collect();
     let mut accumulator = GradientsAccumulator::new();
     let mut sums = TermSums::default();
-    for batch in batches.iter().filter(|batch| batch.rows.count() > 0) {
-        let terms = loss_terms(model, teacher, batch, settings)?;
-        sums.add(&terms);
-        let loss = terms
-            .into_iter()
-            .map(|term| term.sum * (term.weight / row_weight))
-            .reduce(|total, term| total + term)
-            .ok_or(Error::NoTerms { step })?;
-        if !loss.is_tracked() {
-            return Err(Error::NoGradient { step });
+    let mut add = |part: Contribution| {
+        sums.add(&part.terms);
+        accumulator.accumulate(model, part.gradients);
+    };
+    if devices.is_empty() {
+        for batch in counted {
+            let signal = teacher_signal(model, teacher, batch, divisor)?;
+            add(contribution(model, signal, batch, divisor)?);
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), model);
-        accumulator.accumulate(model, gradients);
+    } else {
+        parallel::spread(devices, model, teacher, &counted, divisor, add)?;
     }
     let mut gradients = accumulator.grads();
     let norm = gradients::squared_norm(model, &gradients).ok_or(Error::NoGradient { step })?;
@@ -193,14 +229,43 @@ fn clipped_gradients<S: CausalLm, O: Objective>(
     Ok((gradients, report))
 }
 
-/// Teacher, student, objective. Whatever the backward pass does not need is dropped on return.
-fn loss_terms<S: CausalLm, O: Objective>(
+/// What a micro-batch has to know of the step that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Divisor {
+    pub(crate) step: usize,
+    shared_vocabulary: usize,
+    row_weight: f64,
+}
+
+/// What a micro-batch adds to a step.
+pub(crate) struct Contribution {
+    gradients: GradientsParams,
+    /// Without autodiff.
+    terms: Vec<LossTerm>,
+}
+
+impl Contribution {
+    pub(crate) fn moved_to<M: Module>(self, device: &Device, model: &M) -> Self {
+        let plain = device.clone().without_autodiff();
+        let moved = |term: LossTerm| LossTerm {
+            sum: term.sum.to_device(&plain),
+            ..term
+        };
+        Self {
+            gradients: self.gradients.to_device(&plain, model),
+            terms: self.terms.into_iter().map(moved).collect(),
+        }
+    }
+}
+
+/// What the teacher says about `batch`, cut to the shared vocabulary.
+pub(crate) fn teacher_signal<S: CausalLm, O: Objective>(
     model: &Distiller<S, O>,
     teacher: &mut dyn Teacher,
     batch: &TokenBatch,
-    settings: &StepSettings,
-) -> Result<Vec<LossTerm>, Error> {
-    let (step, vocab_size) = (settings.step, settings.shared_vocabulary);
+    divisor: Divisor,
+) -> Result<TeacherSignal, Error> {
+    let step = divisor.step;
     let (length, max_positions) = (batch.longest_segment(), model.student.max_positions());
     if length > max_positions {
         return Err(Error::TooLong {
@@ -210,7 +275,7 @@ fn loss_terms<S: CausalLm, O: Objective>(
         });
     }
     check_token(batch.largest_token(), &model.student)?;
-    let (student_taps, teacher_taps) = model.objective.taps();
+    let (_, teacher_taps) = model.objective.taps();
     let signal = teacher
         .signal(batch, &teacher_taps)
         .map_err(|source| Error::Teacher { step, source })?;
@@ -218,25 +283,60 @@ fn loss_terms<S: CausalLm, O: Objective>(
         !carries_autodiff(&signal),
         "a teacher's signal never carries autodiff"
     );
-    let signal = TeacherSignal {
-        prediction: signal.prediction.truncated(vocab_size),
+    Ok(TeacherSignal {
+        prediction: signal.prediction.truncated(divisor.shared_vocabulary),
         ..signal
-    };
+    })
+}
 
+/// Student, objective and backward pass of one micro-batch.
+pub(crate) fn contribution<S: CausalLm, O: Objective>(
+    model: &Distiller<S, O>,
+    signal: TeacherSignal,
+    batch: &TokenBatch,
+    divisor: Divisor,
+) -> Result<Contribution, Error> {
+    let step = divisor.step;
+    let mut terms = loss_terms(model, &signal, batch, divisor);
+    // The backward pass does not need it, and it is large.
+    drop(signal);
+    let loss = terms
+        .iter()
+        .map(|term| term.sum.clone() * (term.weight / divisor.row_weight))
+        .reduce(|total, term| total + term)
+        .ok_or(Error::NoTerms { step })?;
+    if !loss.is_tracked() {
+        return Err(Error::NoGradient { step });
+    }
+    for term in &mut terms {
+        term.sum = term.sum.clone().without_autodiff();
+    }
+    let gradients = GradientsParams::from_grads(loss.backward(), model);
+    Ok(Contribution { gradients, terms })
+}
+
+/// Student and objective. Whatever the backward pass does not need is dropped on return.
+fn loss_terms<S: CausalLm, O: Objective>(
+    model: &Distiller<S, O>,
+    signal: &TeacherSignal,
+    batch: &TokenBatch,
+    divisor: Divisor,
+) -> Vec<LossTerm> {
+    let (student_taps, _) = model.objective.taps();
     let encoded = model.student.encode(batch, &student_taps);
     let student = StudentView {
         hidden: batch.rows.select(encoded.hidden),
-        head: model.student.head().truncated(vocab_size),
+        head: model.student.head().truncated(divisor.shared_vocabulary),
         tapped: encoded.tapped,
     };
     let mut terms = Vec::new();
     let input = ObjectiveInput {
         student: &student,
-        teacher: &signal,
+        teacher: signal,
         batch,
     };
     model.objective.terms(input, &mut terms);
-    Ok(terms)
+    terms
 }
 
 fn carries_autodiff(signal: &TeacherSignal) -> bool {
@@ -271,7 +371,7 @@ struct TermSums(Vec<LossTerm>);
 impl TermSums {
     fn add(&mut self, terms: &[LossTerm]) {
         for term in terms {
-            let sum = term.sum.clone().without_autodiff();
+            let sum = term.sum.clone();
             let same =
                 |known: &&mut LossTerm| known.name == term.name && known.weight == term.weight;
             match self.0.iter_mut().find(same) {

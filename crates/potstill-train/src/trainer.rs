@@ -1,4 +1,4 @@
-//! The loop around [`step`].
+//! The loop around [`step`](crate::step).
 
 use std::fmt;
 use std::time::Instant;
@@ -9,17 +9,23 @@ use potstill_core::{CausalLm, Objective, Teacher, TokenBatch};
 use serde_json::{Map, Value};
 
 use crate::evaluate::{Evaluation, Standing};
+use crate::flops::Utilization;
+use crate::identity::RunIdentity;
 use crate::metrics::MetricsLog;
 use crate::run_folder::RunFolder;
+use crate::samples::Sampler;
+use crate::vitals::step_values;
 use crate::{
     BatchSource, Callback, Distiller, Error, Event, Flow, Metrics, Outcome, StepReport,
-    StepSettings, StopReason, TrainerConfig, durable, step,
+    StepSettings, StopReason, TrainerConfig, Vitals, durable, samples,
 };
 
+mod ending;
 mod keeping;
 mod setup;
+mod taking;
 
-/// Trains a student, [`step`] by [`step`].
+/// Trains a student, [`step`](crate::step) by step.
 ///
 /// Everything else here is bookkeeping: batches and their accumulation, the learning rate,
 /// evaluation, checkpoints, the log, observers. None of it changes what a step computes.
@@ -31,6 +37,8 @@ pub struct Trainer<S, O> {
     total_steps: usize,
     shared_vocabulary: usize,
     device: Device,
+    /// Where micro-batches are computed; without any, where the student is.
+    devices: Vec<Device>,
     /// Empty only while a step has it.
     model: Option<Distiller<S, O>>,
     optimizer: ModuleOptimizer,
@@ -39,7 +47,12 @@ pub struct Trainer<S, O> {
     evaluation: Option<Evaluation<S>>,
     /// What the evaluation gives before the first step, where that is known.
     measured: Option<Metrics>,
+    sampler: Option<Sampler<S>>,
     callbacks: Vec<Box<dyn Callback>>,
+    utilization: Option<Utilization>,
+    identity: RunIdentity,
+    /// Whether micro-batches are cut in two because memory ran out.
+    halved: bool,
     stop_requested: bool,
     notes: Map<String, Value>,
     run: Option<RunFolder>,
@@ -59,9 +72,13 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     ///
     /// # Errors
     ///
-    /// Whatever [`step`], the source, the evaluation or a file can run into. The student is then the
+    /// Whatever [`step`](crate::step), the source, the evaluation or a file can run into. The student is then the
     /// one after the last step that worked.
     pub fn run(&mut self) -> Result<Outcome, Error> {
+        self.with_ending(Self::run_to_end)
+    }
+
+    fn run_to_end(&mut self) -> Result<Outcome, Error> {
         self.begin()?;
         let reason = loop {
             if self.step >= self.total_steps {
@@ -79,6 +96,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             if self.is_due(self.config.evaluate_every) || self.step == self.total_steps {
                 self.evaluate()?;
             }
+            self.sample()?;
             if self.is_due(self.config.checkpoint_every) {
                 self.save()?;
             }
@@ -134,6 +152,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         if let Some(run) = &self.run {
             // Also when it continues: it may be longer now.
             durable::write_json(&run.description(), &self.describe())?;
+            run.forget_end()?;
             // A run that begins again has nothing to keep, not even an evaluation before step 1.
             let is_new = self.step == 0 && self.standing.last_step.is_none();
             let kept_steps = (!is_new).then_some(self.step);
@@ -167,22 +186,11 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             max_grad_norm: self.config.max_grad_norm,
             shared_vocabulary: self.shared_vocabulary,
         };
-        let model = self.model.take().expect("a step gives the model back");
-        let (model, report) = step(
-            model,
-            self.teacher.as_mut(),
-            &mut self.optimizer,
-            &batches,
-            &settings,
-        );
-        self.model = Some(model);
-        let report = report?;
+        let report = self.take_step(&batches, &settings)?;
         self.step += 1;
-        self.report(
-            &report,
-            settings.learning_rate,
-            started.elapsed().as_secs_f64(),
-        )?;
+        let utilization = self.utilization.as_ref();
+        let vitals = Vitals::of_step(started.elapsed(), &report, &batches, utilization);
+        self.report(&report, settings.learning_rate, &vitals)?;
         Ok(true)
     }
 
@@ -206,10 +214,10 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         Ok(batches)
     }
 
-    fn report(&mut self, report: &StepReport, rate: f64, seconds: f64) -> Result<(), Error> {
+    fn report(&mut self, report: &StepReport, rate: f64, vitals: &Vitals) -> Result<(), Error> {
         let logged = self.is_due(Some(self.config.log_every)) || self.step == self.total_steps;
         if let Some(log) = self.log.as_mut().filter(|_| logged) {
-            log.train(self.step, report, rate, seconds)?;
+            log.train(self.step, step_values(report, rate, vitals))?;
         }
         let (step, total_steps) = (self.step, self.total_steps);
         self.emit(&Event::Step {
@@ -217,7 +225,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             total_steps,
             learning_rate: rate,
             report,
-            seconds,
+            vitals,
             logged,
         });
         Ok(())
@@ -245,6 +253,24 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             metrics: &metrics,
             is_best,
         });
+        Ok(())
+    }
+
+    fn sample(&mut self) -> Result<(), Error> {
+        let due = |sampler: &mut Sampler<S>| self.step.is_multiple_of(sampler.every);
+        if !self.sampler.as_mut().is_some_and(due) {
+            return Ok(());
+        }
+        let student = self.student();
+        let Some(sampler) = &mut self.sampler else {
+            return Ok(());
+        };
+        let drawn = sampler.draw(&student, self.step)?;
+        if let Some(run) = &self.run {
+            samples::append(&run.samples(), self.step, &drawn)?;
+        }
+        let (step, samples) = (self.step, drawn.as_slice());
+        self.emit(&Event::Sampled { step, samples });
         Ok(())
     }
 
