@@ -44,6 +44,7 @@ mod batch_on_host;
 mod callback;
 mod checkpoint;
 mod config;
+mod contribution;
 #[cfg(all(feature = "dashboard", unix))]
 mod dashboard;
 mod demands;

@@ -19,7 +19,7 @@ use burn::prelude::*;
 use burn::tensor::GradientCheckpointingStrategy;
 use potstill_core::{CausalLm, Objective, Teacher, TokenBatch};
 
-use crate::step::{Contribution, Divisor, contribution, teacher_signal};
+use crate::contribution::{Contribution, Divisor, contribution, teacher_signal};
 use crate::{Distiller, Error};
 
 /// Computes what each batch contributes, on one device after the other, and gives it to `add`.

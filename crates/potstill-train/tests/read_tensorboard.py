@@ -1,6 +1,6 @@
 """Reads event files with Python's tensorboard (`pip install tensorboard`) and compares them.
 
-    export POTSTILL_TENSORBOARD_FOLDER=/tmp/board
+    export POTSTILL_TENSORBOARD_FOLDER=runs/board
     cargo test --release -p potstill-train --lib tensorboard
     python crates/potstill-train/tests/read_tensorboard.py $POTSTILL_TENSORBOARD_FOLDER
 """

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{ModelFlops, Sample, measured_peak};
-use burn::prelude::Device;
+use burn::module::{ModuleMapper, Param};
+use burn::tensor::FloatDType;
+use potstill_core::{Prediction, Taps};
 use potstill_models::{LanguageModel, ModelConfig};
 
 #[test]
@@ -114,6 +116,39 @@ fn a_run_with_gradient_checkpointing_can_be_continued() {
     let mut straight = llama(true, ForwardKl::new());
     straight.run().unwrap();
     assert_eq!(parameters(continued.model()), parameters(straight.model()));
+}
+
+/// Casts every parameter.
+struct Cast(FloatDType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        Param::from_tensor(parameter.val().cast(self.0))
+    }
+}
+
+#[test]
+fn a_teacher_in_half_precision_teaches_nearly_the_same() {
+    let run = |dtype| {
+        let mut cast = Cast(dtype);
+        let teacher = llama(false, ForwardKl::new()).student().map(&mut cast);
+        let Prediction::Deferred { head, .. } = ModelTeacher::new(&teacher)
+            .signal(&batch(&[row(1, 5)]), &Taps::default())
+            .unwrap()
+            .prediction
+        else {
+            panic!("a model's prediction is deferred")
+        };
+        assert_eq!(head.weight.dtype(), dtype.into());
+        let teacher = ModelTeacher::new(&teacher);
+        let trainer = Trainer::new(config(6), student(), ForwardKl::new(), teacher, source());
+        let mut trainer = trainer.unwrap();
+        trainer.run().unwrap();
+        parameters(trainer.model())
+    };
+    let (whole, half) = (run(FloatDType::F32), run(FloatDType::BF16));
+    let distance = distance(&whole, &half);
+    assert!(distance > 0.0 && distance < 5e-3, "{distance}");
 }
 
 #[test]
