@@ -12,6 +12,7 @@ mod fetch;
 mod parity;
 mod project;
 mod python;
+mod scale;
 mod tidy;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Command {
     Backends(backends::Arguments),
     /// Measures speed and memory, alone and beside PyTorch.
     Bench(bench::Arguments),
+    /// Computes what a distillation of a given size takes, from measured rates.
+    Scale(scale::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => {
             Project::load().and_then(|project| bench::run(&project, &arguments))
         }
+        Command::Scale(arguments) => scale::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -69,6 +69,13 @@ pub trait Objective: Module + ModuleDisplay {
     ) -> Result<usize, VocabularyMismatch> {
         Vocabulary::shared(student, teacher)
     }
+
+    /// Whether its terms over a batch are the sums of those over parts of the batch.
+    ///
+    /// Not so where rows are compared with each other: such a batch is never cut to save memory.
+    fn is_separable(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! impl_objective_for_tuple {
@@ -102,6 +109,12 @@ macro_rules! impl_objective_for_tuple {
                 let mut shared = usize::MAX;
                 $(shared = shared.min($name.shared_vocabulary(student, teacher)?);)+
                 Ok(shared)
+            }
+
+            #[allow(non_snake_case)]
+            fn is_separable(&self) -> bool {
+                let ($($name,)+) = self;
+                $($name.is_separable())&&+
             }
         }
     };

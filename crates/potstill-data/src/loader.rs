@@ -213,6 +213,12 @@ impl Loader {
         }
     }
 
+    /// The settings, with the seed of the position that was last restored.
+    #[must_use]
+    pub fn options(&self) -> LoaderOptions {
+        self.options
+    }
+
     /// All rows, in their own order.
     #[must_use]
     pub fn rows(&self) -> &[TokenRow] {

@@ -123,6 +123,10 @@ impl RelationMatch {
 }
 
 impl Objective for RelationMatch {
+    fn is_separable(&self) -> bool {
+        false
+    }
+
     fn taps(&self) -> (Taps, Taps) {
         (
             Taps::hidden(self.pairs.iter().map(|pair| pair.0)),

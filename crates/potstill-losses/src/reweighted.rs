@@ -139,6 +139,10 @@ impl<O: Objective> Reweighted<O> {
 }
 
 impl<O: Objective> Objective for Reweighted<O> {
+    fn is_separable(&self) -> bool {
+        self.objective.is_separable()
+    }
+
     fn taps(&self) -> (Taps, Taps) {
         self.objective.taps()
     }

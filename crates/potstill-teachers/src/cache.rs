@@ -12,6 +12,7 @@ mod identity;
 mod keep;
 mod log_probs;
 mod manifest;
+mod merge;
 mod row_code;
 mod sampled;
 mod shard;
@@ -23,6 +24,7 @@ pub use cached_teacher::CachedTeacher;
 pub use error::CacheError;
 pub use identity::TeacherIdentity;
 pub use keep::Keep;
+pub use merge::merge_caches;
 
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,9 @@ mod segments;
 mod shared;
 mod store;
 
-pub use cache::{CacheBuilder, CacheConfig, CacheError, CachedTeacher, Keep, TeacherIdentity};
+pub use cache::{
+    CacheBuilder, CacheConfig, CacheError, CachedTeacher, Keep, TeacherIdentity, merge_caches,
+};
 pub use endpoint::{
     AnswerKey, AnswerProblem, ApiKey, Budget, BudgetReached, Capabilities, CompletionRequest,
     Endpoint, EndpointConfig, EndpointTeacher, Limits, Mode, NextToken, Prices, Prompt, Retry,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Best, Metrics, StepReport};
+use crate::{Best, Error, Metrics, Sample, StepReport, Vitals};
 
 /// What a run tells its observers.
 #[derive(Clone, Debug)]
@@ -25,8 +25,8 @@ pub enum Event<'a> {
         learning_rate: f64,
         /// What happened.
         report: &'a StepReport,
-        /// How long it took, batches included.
-        seconds: f64,
+        /// How fast it was and what it needed.
+        vitals: &'a Vitals,
         /// Whether this step is one of those that are logged.
         logged: bool,
     },
@@ -39,6 +39,20 @@ pub enum Event<'a> {
         /// Whether no earlier student was better.
         is_best: bool,
     },
+    /// The student continued the prompts it is given.
+    Sampled {
+        /// Steps finished.
+        step: usize,
+        /// What it made of them.
+        samples: &'a [Sample],
+    },
+    /// Memory ran out: from this step on, each batch of more than one row is cut in two.
+    Halved {
+        /// Steps finished.
+        step: usize,
+        /// Micro-batches of the step that is now taken again.
+        micro_batches: usize,
+    },
     /// A checkpoint is on disk.
     Saved {
         /// Steps finished.
@@ -48,6 +62,13 @@ pub enum Event<'a> {
     },
     /// The run ends.
     Finished(&'a Outcome),
+    /// The run ends with an error.
+    Failed {
+        /// Steps finished.
+        step: usize,
+        /// Why.
+        error: &'a Error,
+    },
 }
 
 /// How a run ended.

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use crate::durable::write_json;
 use crate::evaluate::Standing;
+use crate::identity::RunIdentity;
 use crate::{Distiller, Error, TrainerConfig};
 
 const SCHEMA: &str = "potstill.checkpoint/1";
@@ -40,6 +41,12 @@ pub(crate) struct State {
     pub(crate) config: TrainerConfig,
     pub(crate) standing: Standing,
     pub(crate) source: Value,
+    /// What the run is besides its settings; older checkpoints do not say.
+    #[serde(default)]
+    pub(crate) identity: RunIdentity,
+    /// Whether micro-batches are cut in two because memory ran out.
+    #[serde(default)]
+    pub(crate) halved: bool,
 }
 
 impl State {
@@ -48,6 +55,8 @@ impl State {
         config: TrainerConfig,
         standing: Standing,
         source: Value,
+        identity: RunIdentity,
+        halved: bool,
     ) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Self {
@@ -57,6 +66,8 @@ impl State {
             config,
             standing,
             source,
+            identity,
+            halved,
         }
     }
 
@@ -97,14 +108,13 @@ pub(crate) fn read<S: Module, O: Module>(
     model: &Distiller<S, O>,
     optimizer: &ModuleOptimizer,
 ) -> Result<(Distiller<S, O>, ModuleOptimizer), Error> {
-    let student = read_student(folder, &model.student)?;
-    let objective = read_module(folder, OBJECTIVE, &model.objective)?;
+    let model = read_model(folder, model)?;
     let path = folder.join(OPTIMIZER);
     let optimizer = optimizer
         .clone()
         .load(&path)
         .map_err(Error::record("load", &path))?;
-    Ok((Distiller { student, objective }, optimizer))
+    Ok((model, optimizer))
 }
 
 pub(crate) fn write_student<S: Module>(folder: &Path, student: &S) -> Result<(), Error> {
@@ -117,6 +127,17 @@ pub(crate) fn write_objective<O: Module>(folder: &Path, objective: &O) -> Result
 
 pub(crate) fn read_student<S: Module>(folder: &Path, like: &S) -> Result<S, Error> {
     read_module(folder, STUDENT, like)
+}
+
+/// Reads student and objective, without the optimizer.
+pub(crate) fn read_model<S: Module, O: Module>(
+    folder: &Path,
+    like: &Distiller<S, O>,
+) -> Result<Distiller<S, O>, Error> {
+    Ok(Distiller {
+        student: read_student(folder, &like.student)?,
+        objective: read_module(folder, OBJECTIVE, &like.objective)?,
+    })
 }
 
 fn write_module<M: Module>(folder: &Path, name: &str, module: &M) -> Result<(), Error> {

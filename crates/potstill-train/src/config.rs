@@ -36,6 +36,10 @@ pub struct TrainerConfig {
     /// Micro-batches of an optimizer step.
     #[serde(default = "one")]
     pub accumulation: usize,
+    /// Computes cheap activations once more in the backward pass instead of keeping them: burn's
+    /// gradient checkpointing. Less memory, more time, the same gradients.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Bound on the norm of all gradients together.
     #[serde(default = "default_max_grad_norm")]
     pub max_grad_norm: Option<f64>,
@@ -102,6 +106,7 @@ impl TrainerConfig {
             schedule: Schedule::default(),
             optimizer: AdamWConfig::default(),
             accumulation: 1,
+            gradient_checkpointing: false,
             max_grad_norm: default_max_grad_norm(),
             evaluate_every: None,
             early_stop: None,

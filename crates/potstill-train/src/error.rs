@@ -152,6 +152,35 @@ pub enum Error {
         /// Path of the first such parameter.
         parameter: String,
     },
+    /// A step needs more memory than there is.
+    ///
+    /// Not every backend can say so: see `docs/scale.md`.
+    #[error(
+        "memory ran out at step {step} with micro-batches of up to {rows} rows; use smaller batches and \
+         more accumulation"
+    )]
+    OutOfMemory {
+        /// The step, counted from 1.
+        step: usize,
+        /// Rows of the largest micro-batch.
+        rows: usize,
+        /// What the device said.
+        #[source]
+        source: BoxError,
+    },
+    /// A step failed, and what it takes to repeat it is on disk.
+    #[error(
+        "step {step} could not be taken; what it takes to repeat it is in {}",
+        folder.display()
+    )]
+    Kept {
+        /// The step, counted from 1.
+        step: usize,
+        /// The folder, for [`FailedStep::open`](crate::FailedStep::open).
+        folder: PathBuf,
+        /// Why it failed.
+        source: Box<Self>,
+    },
     /// The teacher has no signal.
     #[error("the teacher has no signal for step {step}")]
     Teacher {
@@ -282,6 +311,40 @@ pub enum Error {
         finished: usize,
         /// Steps of the whole run.
         wanted: usize,
+    },
+    /// What trains now is not what has trained so far.
+    #[error(
+        "{} was made with another {what}: {saved} then, {found} now; continue with the same, or start a \
+         new run",
+        path.display()
+    )]
+    RunChanged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// "objective", "batches".
+        what: &'static str,
+        /// What it was then.
+        saved: String,
+        /// What it is now.
+        found: String,
+    },
+    /// The samples could not be made.
+    #[error("the samples after step {step} could not be made")]
+    Samples {
+        /// Finished steps.
+        step: usize,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// A file of tensors is not what it should be.
+    #[error("{} holds no batches that can be read", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: BoxError,
     },
     /// The settings are not those of the checkpoint.
     #[error(

@@ -47,47 +47,68 @@
 //! generation after another), [`run_together`] runs students side by side (one teacher for all of them,
 //! or none but each other).
 
+mod batch_on_host;
 mod callback;
 mod checkpoint;
 mod config;
+mod contribution;
 mod curriculum;
+#[cfg(all(feature = "dashboard", unix))]
+mod dashboard;
 mod demands;
 mod distiller;
 mod durable;
+mod ending;
 mod error;
 mod evaluate;
+mod failed;
+mod flops;
 mod gradients;
+mod identity;
+mod memory;
 mod metrics;
 mod multitask;
 mod on_policy;
 mod optimizer;
+mod parallel;
 mod progress;
 mod run_folder;
+mod samples;
 mod schedule;
 mod source;
 mod stages;
 mod step;
+mod tensorboard;
 #[cfg(test)]
 mod testing;
 mod together;
 mod trainer;
+mod vitals;
 
 pub use callback::{Callback, Event, Flow, Outcome, StopReason};
 pub use config::{EarlyStop, Length, TrainerConfig};
 pub use curriculum::{Curriculum, CurriculumOptions, row_losses};
+#[cfg(all(feature = "dashboard", unix))]
+pub use dashboard::Dashboard;
 pub use demands::Demands;
 pub use distiller::Distiller;
+pub use ending::{EndReason, Ended, Fate};
 pub use error::{BoxError, Error};
 pub use evaluate::{Best, Metrics, Watch};
+pub use failed::FailedStep;
+pub use flops::{ModelFlops, measured_peak};
 pub use multitask::MultitaskBatches;
 pub use on_policy::{
     AdaptiveShare, AdaptiveShareOptions, FreshShare, HealthLimits, Mixture, ReplayOptions,
-    ReplayedRollouts, RolloutHealth, RolloutWarning, Rollouts, StudentShare, Vitals,
+    ReplayedRollouts, RolloutHealth, RolloutVitals, RolloutWarning, Rollouts, StudentShare,
 };
 pub use optimizer::{AdamWConfig, Decayed};
 pub use progress::Progress;
+pub use samples::{Prompts, Sample};
 pub use schedule::{Decay, Schedule};
 pub use source::{BatchFn, BatchSource, FixedBatches, LoaderBatches};
-pub use step::{StepReport, StepSettings, TermReport, step};
+pub use step::{StepReport, StepSettings, TermReport, step, step_on};
+pub use tensorboard::TensorBoard;
 pub use together::{Learner, run_together};
 pub use trainer::Trainer;
+pub use vitals::Vitals;

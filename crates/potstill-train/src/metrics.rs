@@ -1,13 +1,16 @@
 //! `metrics.jsonl`: one JSON object a line.
 //!
 //! ```text
-//! {"schema":"potstill.metrics/1","step":20,"kind":"train","values":{"loss":0.61,"learning_rate":0.001,...}}
-//! {"schema":"potstill.metrics/1","step":20,"kind":"evaluation","values":{"kl":0.58,...}}
+//! {"schema":"potstill.metrics/1","step":20,"at":"2026-03-01T12:00:00.250Z","kind":"train","values":{"loss":0.61,...}}
+//! {"schema":"potstill.metrics/1","step":20,"at":"2026-03-01T12:00:01.125Z","kind":"evaluation","values":{"kl":0.58,...}}
 //! ```
 //!
 //! `step` counts finished steps. A training line holds `loss`, one `loss/NAME` for each term (its
-//! unweighted mean), `learning_rate`, `grad_norm`, `rows`, `tokens` and `seconds`, and one
-//! `source/NAME` for each observation of the batch source. A value that is not finite is `null`.
+//! unweighted mean), `learning_rate`, `grad_norm`, `rows`, `tokens`, `seconds`, `tokens_per_second`,
+//! `rows_per_second`, where they are known `utilization`, `memory_bytes` and `peak_memory_bytes`, and one
+//! `source/NAME` for each observation of the batch source. A line of the kind `halved` says that memory
+//! ran out and into how many micro-batches a step is cut from there on. A value that is not finite is
+//! `null`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +19,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::durable::write_file;
-use crate::{Error, Metrics, StepReport};
+use crate::ending::now;
+use crate::{Error, Metrics};
 
 const SCHEMA: &str = "potstill.metrics/1";
 
@@ -54,28 +58,18 @@ impl MetricsLog {
         })
     }
 
-    pub(crate) fn train(
-        &mut self,
-        step: usize,
-        report: &StepReport,
-        learning_rate: f64,
-        seconds: f64,
-        observations: &[(String, f64)],
-    ) -> Result<(), Error> {
-        let mut values = Map::new();
-        values.insert("loss".into(), report.loss.into());
-        for term in &report.terms {
-            values.insert(format!("loss/{}", term.name), term.mean.into());
-        }
-        values.insert("learning_rate".into(), learning_rate.into());
-        values.insert("grad_norm".into(), report.grad_norm.into());
-        values.insert("rows".into(), report.rows.into());
-        values.insert("tokens".into(), report.tokens.into());
-        values.insert("seconds".into(), seconds.into());
-        for (name, value) in observations {
-            values.insert(format!("source/{name}"), (*value).into());
-        }
-        self.append(step, "train", values)
+    pub(crate) fn train(&mut self, step: usize, values: Vec<(String, f64)>) -> Result<(), Error> {
+        let values = values.into_iter();
+        self.append(
+            step,
+            "train",
+            values.map(|(name, value)| (name, value.into())).collect(),
+        )
+    }
+
+    pub(crate) fn halved(&mut self, step: usize, micro_batches: usize) -> Result<(), Error> {
+        let values = Map::from_iter([("micro_batches".to_owned(), micro_batches.into())]);
+        self.append(step, "halved", values)
     }
 
     pub(crate) fn evaluation(&mut self, step: usize, metrics: &Metrics) -> Result<(), Error> {
@@ -93,7 +87,9 @@ impl MetricsLog {
     }
 
     fn append(&mut self, step: usize, kind: &str, values: Map<String, Value>) -> Result<(), Error> {
-        let line = json!({ "schema": SCHEMA, "step": step, "kind": kind, "values": values });
+        let line = json!({
+            "schema": SCHEMA, "step": step, "at": now(), "kind": kind, "values": values,
+        });
         // One write, so that a reader never sees half of a line.
         let line = format!("{line}\n");
         self.file

@@ -21,7 +21,7 @@ mod tally;
 mod writer;
 
 pub use adaptive_share::{AdaptiveShare, AdaptiveShareOptions};
-pub use health::{HealthLimits, RolloutHealth, RolloutWarning, Vitals};
+pub use health::{HealthLimits, RolloutHealth, RolloutVitals, RolloutWarning};
 pub use mixture::{Mixture, StudentShare};
 pub use replay::{FreshShare, ReplayOptions};
 pub use replayed_rollouts::ReplayedRollouts;

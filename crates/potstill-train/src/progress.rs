@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{Callback, Event, Flow, Metrics};
+use crate::{Callback, Event, Flow, Metrics, Sample};
 
 /// Shows how a run gets on: a bar on a terminal, plain lines anywhere else.
 ///
@@ -78,28 +78,29 @@ fn update(bar: &ProgressBar, event: &Event<'_>) {
                 bar.set_message(line);
             }
         }
-        Event::Evaluated { .. } => {
+        Event::Evaluated { .. } | Event::Sampled { .. } | Event::Halved { .. } => {
             if let Some(line) = line(event) {
                 bar.println(line);
             }
         }
         // Unlike `finish`, leaves the bar where a run that stopped early got to.
-        Event::Finished(_) => bar.abandon(),
+        Event::Finished(_) | Event::Failed { .. } => bar.abandon(),
         Event::Saved { .. } => {}
     }
 }
 
-fn line(event: &Event<'_>) -> Option<String> {
+/// One line about an event that people want to read of.
+pub(crate) fn line(event: &Event<'_>) -> Option<String> {
     match event {
         Event::Step {
             step,
             total_steps,
             learning_rate,
             report,
-            seconds,
+            vitals,
             logged: true,
         } => {
-            let rate = report.tokens as f64 / seconds.max(f64::MIN_POSITIVE);
+            let rate = vitals.tokens_per_second;
             Some(format!(
                 "step {step}/{total_steps}  loss {:.4}  grad norm {:.3}  lr {learning_rate:.2e}  {rate:.0} tokens/s",
                 report.loss, report.grad_norm
@@ -113,6 +114,16 @@ fn line(event: &Event<'_>) -> Option<String> {
             let best = if *is_best { "  (best so far)" } else { "" };
             Some(format!("step {step}  {}{best}", listed(metrics)))
         }
+        Event::Sampled { step, samples } => {
+            let Sample { prompt, text } = samples.first()?;
+            Some(format!("step {step}  {prompt:?} -> {text:?}"))
+        }
+        Event::Halved {
+            step,
+            micro_batches,
+        } => Some(format!(
+            "step {step}  memory ran out, going on with {micro_batches} micro-batches"
+        )),
         Event::Finished(outcome) => Some(format!("{} steps, {:?}", outcome.steps, outcome.reason)),
         _ => None,
     }
@@ -129,7 +140,8 @@ fn listed(metrics: &Metrics) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{StepReport, TermReport};
+    use crate::{StepReport, TermReport, Vitals};
+    use std::time::Duration;
 
     fn report() -> StepReport {
         StepReport {
@@ -149,12 +161,13 @@ mod tests {
     #[test]
     fn a_logged_step_is_one_line() {
         let report = report();
+        let vitals = Vitals::of_step(Duration::from_millis(500), &report, &[], None);
         let event = |logged| Event::Step {
             step: 3,
             total_steps: 9,
             learning_rate: 1e-3,
             report: &report,
-            seconds: 0.5,
+            vitals: &vitals,
             logged,
         };
         assert_eq!(

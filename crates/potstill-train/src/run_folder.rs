@@ -3,15 +3,25 @@
 //! ```text
 //! run.json                what is needed to repeat the run
 //! metrics.jsonl           a line for each logged step and each evaluation
+//! samples.jsonl           what the student made of the prompts that it was given
 //! checkpoints/step-N/     to continue from
 //! best/step-N/            the best student so far, with its objective
+//! failed/step-N/          a step that gave no number
+//! ended.json              why the run ended; missing while it runs, and if it was killed
 //! .lock                   held by the process that trains
 //! ```
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, durable};
+
+/// What is there once a run has begun.
+pub(crate) const STARTED: &str = "run.json";
+/// What is there once it has ended.
+pub(crate) const ENDED: &str = "ended.json";
+const LOCK: &str = ".lock";
 
 /// A run folder that no other process uses.
 #[derive(Debug)]
@@ -39,7 +49,7 @@ impl RunFolder {
     /// A folder with or without a run, made if there is none.
     pub(crate) fn open(root: &Path) -> Result<Self, Error> {
         fs::create_dir_all(root).map_err(Error::io("create", root))?;
-        let path = root.join(".lock");
+        let path = root.join(LOCK);
         let lock = File::create(&path).map_err(Error::io("create", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -60,11 +70,34 @@ impl RunFolder {
     }
 
     pub(crate) fn description(&self) -> PathBuf {
-        self.root.join("run.json")
+        self.root.join(STARTED)
     }
 
     pub(crate) fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    pub(crate) fn samples(&self) -> PathBuf {
+        self.root.join("samples.jsonl")
+    }
+
+    pub(crate) fn ended(&self) -> PathBuf {
+        self.root.join(ENDED)
+    }
+
+    pub(crate) fn failed(&self) -> PathBuf {
+        self.root.join("failed")
+    }
+
+    /// Takes back what an earlier part of the run has said about its end.
+    pub(crate) fn forget_end(&self) -> Result<(), Error> {
+        let path = self.ended();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn checkpoints(&self) -> PathBuf {
@@ -96,6 +129,21 @@ impl RunFolder {
                 source: Box::new(flaw),
             }),
         }
+    }
+}
+
+/// Whether a process trains in the run folder.
+pub(crate) fn is_locked(root: &Path) -> Result<bool, Error> {
+    let path = root.join(LOCK);
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io("read", &path)(error)),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
     }
 }
 

@@ -40,6 +40,12 @@ pub trait BatchSource<S> {
         Vec::new()
     }
 
+    /// What the batches depend on beside the data and the position, such as their size: a run only
+    /// continues with the same.
+    fn settings(&self) -> Value {
+        Value::Null
+    }
+
     /// Everything needed to continue with the batch after the last one given.
     ///
     /// # Errors
@@ -67,6 +73,9 @@ impl<S, T: BatchSource<S> + ?Sized> BatchSource<S> for Box<T> {
     }
     fn observations(&mut self) -> Vec<(String, f64)> {
         (**self).observations()
+    }
+    fn settings(&self) -> Value {
+        (**self).settings()
     }
     fn state(&self) -> Result<Value, BoxError> {
         (**self).state()
@@ -107,6 +116,17 @@ impl<S> BatchSource<S> for LoaderBatches {
 
     fn demands(&self) -> Option<Demands> {
         Some(Demands::of_rows(self.loader.rows(), self.pad_token))
+    }
+
+    // Not the seed of the shuffle: a loader takes over the one of its saved position.
+    fn settings(&self) -> Value {
+        let options = self.loader.options();
+        json!({
+            "batch_size": options.batch_size,
+            "drop_last": options.drop_last,
+            "epochs": options.epochs,
+            "pad_token": self.pad_token,
+        })
     }
 
     fn state(&self) -> Result<Value, BoxError> {
@@ -152,6 +172,15 @@ impl<S> BatchSource<S> for FixedBatches {
 
     fn demands(&self) -> Option<Demands> {
         Some(Demands::of_batches(&self.batches))
+    }
+
+    fn settings(&self) -> Value {
+        let rows: Vec<usize> = self
+            .batches
+            .iter()
+            .map(|batch| batch.rows.count())
+            .collect();
+        json!({ "rows_that_count": rows })
     }
 
     fn state(&self) -> Result<Value, BoxError> {

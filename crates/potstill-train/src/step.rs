@@ -14,17 +14,15 @@
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
 use burn::tensor::Transaction;
-use potstill_core::{
-    CausalLm, LossTerm, Objective, ObjectiveInput, Prediction, StudentView, Support, Teacher,
-    TeacherSignal, TokenBatch,
-};
-use serde::Serialize;
+use potstill_core::{CausalLm, LossTerm, Objective, Teacher, TokenBatch};
+use serde::{Deserialize, Serialize};
 
-use crate::demands::check_token;
-use crate::{Distiller, Error, gradients};
+use crate::contribution::{Contribution, Divisor, contribution, teacher_signal};
+use crate::{Distiller, Error, gradients, memory, parallel};
 
 /// What a [`step`] needs to know besides model and data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepSettings {
     /// Number of the step, from 1, for messages.
     pub step: usize,
@@ -117,7 +115,33 @@ pub fn step<S: CausalLm, O: Objective>(
     batches: &[TokenBatch],
     settings: &StepSettings,
 ) -> (Distiller<S, O>, Result<StepReport, Error>) {
-    match clipped_gradients(&model, teacher, batches, settings) {
+    step_on(&[], model, teacher, optimizer, batches, settings)
+}
+
+/// The same [`step`] with its micro-batches on several devices at once, each in its turn.
+///
+/// Every device holds a copy of the model for the time of the step; the gradients are added up on
+/// the student's own device. The result is that of one device but for the order of sums. A device
+/// may be named twice; without any, it is [`step`]. Where a model draws random numbers while it
+/// trains (dropout), devices that share a generator take from it in no fixed order.
+///
+/// # Errors
+///
+/// As [`step`].
+#[must_use = "the model comes back with the result"]
+pub fn step_on<S: CausalLm, O: Objective>(
+    devices: &[Device],
+    model: Distiller<S, O>,
+    teacher: &mut dyn Teacher,
+    optimizer: &mut ModuleOptimizer,
+    batches: &[TokenBatch],
+    settings: &StepSettings,
+) -> (Distiller<S, O>, Result<StepReport, Error>) {
+    let rows = batches.iter().map(|batch| batch.dims()[0]).max();
+    let clipped = memory::watched(settings.step, rows.unwrap_or(0), || {
+        clipped_gradients(devices, &model, teacher, batches, settings)
+    });
+    match clipped {
         Ok((gradients, report)) => (
             optimizer.step(settings.learning_rate, model, gradients),
             Ok(report),
@@ -126,7 +150,9 @@ pub fn step<S: CausalLm, O: Objective>(
     }
 }
 
-fn clipped_gradients<S: CausalLm, O: Objective>(
+/// What a step computes of its batches before it changes anything.
+pub(crate) fn clipped_gradients<S: CausalLm, O: Objective>(
+    devices: &[Device],
     model: &Distiller<S, O>,
     teacher: &mut dyn Teacher,
     batches: &[TokenBatch],
@@ -146,21 +172,28 @@ fn clipped_gradients<S: CausalLm, O: Objective>(
         });
     }
 
+    let divisor = Divisor {
+        step,
+        shared_vocabulary: settings.shared_vocabulary,
+        row_weight,
+    };
+    let counted: Vec<&TokenBatch> = batches
+        .iter()
+        .filter(|batch| batch.rows.count() > 0)
+        .collect();
     let mut accumulator = GradientsAccumulator::new();
     let mut sums = TermSums::default();
-    for batch in batches.iter().filter(|batch| batch.rows.count() > 0) {
-        let terms = loss_terms(model, teacher, batch, settings)?;
-        sums.add(&terms);
-        let loss = terms
-            .into_iter()
-            .map(|term| term.sum * (term.weight / row_weight))
-            .reduce(|total, term| total + term)
-            .ok_or(Error::NoTerms { step })?;
-        if !loss.is_tracked() {
-            return Err(Error::NoGradient { step });
+    let mut add = |part: Contribution| {
+        sums.add(&part.terms);
+        accumulator.accumulate(model, part.gradients);
+    };
+    if devices.is_empty() {
+        for batch in counted {
+            let signal = teacher_signal(model, teacher, batch, divisor)?;
+            add(contribution(model, signal, batch, divisor)?);
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), model);
-        accumulator.accumulate(model, gradients);
+    } else {
+        parallel::spread(devices, model, teacher, &counted, divisor, add)?;
     }
     let mut gradients = accumulator.grads();
     let norm = gradients::squared_norm(model, &gradients).ok_or(Error::NoGradient { step })?;
@@ -193,77 +226,6 @@ fn clipped_gradients<S: CausalLm, O: Objective>(
     Ok((gradients, report))
 }
 
-/// Teacher, student, objective. Whatever the backward pass does not need is dropped on return.
-fn loss_terms<S: CausalLm, O: Objective>(
-    model: &Distiller<S, O>,
-    teacher: &mut dyn Teacher,
-    batch: &TokenBatch,
-    settings: &StepSettings,
-) -> Result<Vec<LossTerm>, Error> {
-    let (step, vocab_size) = (settings.step, settings.shared_vocabulary);
-    let (length, max_positions) = (batch.longest_segment(), model.student.max_positions());
-    if length > max_positions {
-        return Err(Error::TooLong {
-            step,
-            length,
-            max_positions,
-        });
-    }
-    check_token(batch.largest_token(), &model.student)?;
-    let (student_taps, teacher_taps) = model.objective.taps();
-    let signal = teacher
-        .signal(batch, &teacher_taps)
-        .map_err(|source| Error::Teacher { step, source })?;
-    debug_assert!(
-        !carries_autodiff(&signal),
-        "a teacher's signal never carries autodiff"
-    );
-    let signal = TeacherSignal {
-        prediction: signal.prediction.truncated(vocab_size),
-        ..signal
-    };
-
-    let encoded = model.student.encode(batch, &student_taps);
-    let student = StudentView {
-        hidden: batch.rows.select(encoded.hidden),
-        head: model.student.head().truncated(vocab_size),
-        tapped: encoded.tapped,
-    };
-    let mut terms = Vec::new();
-    let input = ObjectiveInput {
-        student: &student,
-        teacher: &signal,
-        batch,
-    };
-    model.objective.terms(input, &mut terms);
-    Ok(terms)
-}
-
-fn carries_autodiff(signal: &TeacherSignal) -> bool {
-    let prediction = match &signal.prediction {
-        Prediction::Deferred { hidden, head } => hidden.is_autodiff() || head.weight.is_autodiff(),
-        Prediction::Dense(logits) => logits.is_autodiff(),
-        Prediction::Sparse {
-            log_probs, support, ..
-        } => {
-            log_probs.is_autodiff()
-                || matches!(support, Support::TopK { tail } if tail.is_autodiff())
-        }
-        _ => false,
-    };
-    prediction
-        || signal
-            .tapped
-            .hidden
-            .iter()
-            .any(|(_, state)| state.is_autodiff())
-        || signal
-            .tapped
-            .attention
-            .iter()
-            .any(|(_, map)| map.is_autodiff())
-}
-
 /// The terms of all micro-batches, added up on the device.
 #[derive(Default)]
 struct TermSums(Vec<LossTerm>);
@@ -271,7 +233,7 @@ struct TermSums(Vec<LossTerm>);
 impl TermSums {
     fn add(&mut self, terms: &[LossTerm]) {
         for term in terms {
-            let sum = term.sum.clone().without_autodiff();
+            let sum = term.sum.clone();
             let same =
                 |known: &&mut LossTerm| known.name == term.name && known.weight == term.weight;
             match self.0.iter_mut().find(same) {

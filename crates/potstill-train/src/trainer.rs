@@ -1,4 +1,4 @@
-//! The loop around [`step`].
+//! The loop around [`step`](crate::step).
 
 use std::fmt;
 use std::time::Instant;
@@ -9,17 +9,23 @@ use potstill_core::{CausalLm, Objective, Teacher, TokenBatch};
 use serde_json::{Map, Value};
 
 use crate::evaluate::{Evaluation, Standing};
+use crate::flops::Utilization;
+use crate::identity::RunIdentity;
 use crate::metrics::MetricsLog;
 use crate::run_folder::RunFolder;
+use crate::samples::Sampler;
+use crate::vitals::step_values;
 use crate::{
     BatchSource, Callback, Distiller, Error, Event, Flow, Metrics, Outcome, StepReport,
-    StepSettings, StopReason, TrainerConfig, durable, step,
+    StepSettings, StopReason, TrainerConfig, Vitals, durable, samples,
 };
 
+mod ending;
 mod keeping;
 mod setup;
+mod taking;
 
-/// Trains a student, [`step`] by [`step`].
+/// Trains a student, [`step`](crate::step) by step.
 ///
 /// Everything else here is bookkeeping: batches and their accumulation, the learning rate,
 /// evaluation, checkpoints, the log, observers. None of it changes what a step computes.
@@ -31,6 +37,8 @@ pub struct Trainer<S, O> {
     total_steps: usize,
     shared_vocabulary: usize,
     device: Device,
+    /// Where micro-batches are computed; without any, where the student is.
+    devices: Vec<Device>,
     /// Empty only while a step has it.
     model: Option<Distiller<S, O>>,
     optimizer: ModuleOptimizer,
@@ -39,10 +47,15 @@ pub struct Trainer<S, O> {
     evaluation: Option<Evaluation<S>>,
     /// What the evaluation gives before the first step, where that is known.
     measured: Option<Metrics>,
+    sampler: Option<Sampler<S>>,
     callbacks: Vec<Box<dyn Callback>>,
     onlookers: Vec<Onlooker<S>>,
-    /// Between the first and the last call of [`advance`](Self::advance).
-    is_running: bool,
+    /// Set between the first and the last call of [`advance`](Self::advance).
+    running_since: Option<Instant>,
+    utilization: Option<Utilization>,
+    identity: RunIdentity,
+    /// Whether micro-batches are cut in two because memory ran out.
+    halved: bool,
     stop_requested: bool,
     notes: Map<String, Value>,
     run: Option<RunFolder>,
@@ -64,7 +77,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     ///
     /// # Errors
     ///
-    /// Whatever [`step`], the source, the evaluation or a file can run into. The student is then the
+    /// Whatever [`step`](crate::step), the source, the evaluation or a file can run into. The student is then the
     /// one after the last step that worked.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         loop {
@@ -81,10 +94,15 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     ///
     /// As [`run`](Self::run).
     pub fn begin(&mut self) -> Result<(), Error> {
-        if !self.is_running {
+        self.with_ending(|trainer| trainer.make_ready().map(|()| None))
+            .map(|_| ())
+    }
+
+    fn make_ready(&mut self) -> Result<(), Error> {
+        if self.running_since.is_none() {
+            self.running_since = Some(Instant::now());
             self.open()?;
             self.show();
-            self.is_running = true;
         }
         Ok(())
     }
@@ -99,10 +117,10 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     ///
     /// As [`run`](Self::run).
     pub fn advance(&mut self) -> Result<Option<Outcome>, Error> {
-        self.begin()?;
-        let outcome = self.next();
-        self.is_running = matches!(outcome, Ok(None));
-        outcome
+        self.with_ending(|trainer| {
+            trainer.make_ready()?;
+            trainer.next()
+        })
     }
 
     fn next(&mut self) -> Result<Option<Outcome>, Error> {
@@ -115,13 +133,14 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         if self.standing.is_over(self.config.early_stop) {
             return self.end(StopReason::EarlyStop).map(Some);
         }
-        if !self.take_step()? {
+        if !self.step_once()? {
             return self.end(StopReason::Exhausted).map(Some);
         }
         self.show();
         if self.is_due(self.config.evaluate_every) || self.step == self.total_steps {
             self.evaluate()?;
         }
+        self.sample()?;
         if self.is_due(self.config.checkpoint_every) {
             self.save()?;
         }
@@ -176,6 +195,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         if let Some(run) = &self.run {
             // Also when it continues: it may be longer now.
             durable::write_json(&run.description(), &self.describe())?;
+            run.forget_end()?;
             // A run that begins again has nothing to keep, not even an evaluation before step 1.
             let is_new = self.step == 0 && self.standing.last_step.is_none();
             let kept_steps = (!is_new).then_some(self.step);
@@ -192,7 +212,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     }
 
     /// Takes one step; false when the source has nothing left.
-    fn take_step(&mut self) -> Result<bool, Error> {
+    fn step_once(&mut self) -> Result<bool, Error> {
         let started = Instant::now();
         self.device.seed(step_seed(self.config.seed, self.step));
         let batches = self.micro_batches()?;
@@ -209,22 +229,11 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             max_grad_norm: self.config.max_grad_norm,
             shared_vocabulary: self.shared_vocabulary,
         };
-        let model = self.model.take().expect("a step gives the model back");
-        let (model, report) = step(
-            model,
-            self.teacher.as_mut(),
-            &mut self.optimizer,
-            &batches,
-            &settings,
-        );
-        self.model = Some(model);
-        let report = report?;
+        let report = self.take_step(&batches, &settings)?;
         self.step += 1;
-        self.report(
-            &report,
-            settings.learning_rate,
-            started.elapsed().as_secs_f64(),
-        )?;
+        let utilization = self.utilization.as_ref();
+        let vitals = Vitals::of_step(started.elapsed(), &report, &batches, utilization);
+        self.report(&report, settings.learning_rate, &vitals)?;
         Ok(true)
     }
 
@@ -248,12 +257,15 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         Ok(batches)
     }
 
-    fn report(&mut self, report: &StepReport, rate: f64, seconds: f64) -> Result<(), Error> {
+    fn report(&mut self, report: &StepReport, rate: f64, vitals: &Vitals) -> Result<(), Error> {
         let logged = self.is_due(Some(self.config.log_every)) || self.step == self.total_steps;
         // Also when nothing is logged: a line speaks of its own step.
         let observations = self.source.observations();
         if let Some(log) = self.log.as_mut().filter(|_| logged) {
-            log.train(self.step, report, rate, seconds, &observations)?;
+            let mut values = step_values(report, rate, vitals);
+            let named = |(name, value)| (format!("source/{name}"), value);
+            values.extend(observations.into_iter().map(named));
+            log.train(self.step, values)?;
         }
         let (step, total_steps) = (self.step, self.total_steps);
         self.emit(&Event::Step {
@@ -261,7 +273,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             total_steps,
             learning_rate: rate,
             report,
-            seconds,
+            vitals,
             logged,
         });
         Ok(())
@@ -289,6 +301,24 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             metrics: &metrics,
             is_best,
         });
+        Ok(())
+    }
+
+    fn sample(&mut self) -> Result<(), Error> {
+        let due = |sampler: &mut Sampler<S>| self.step.is_multiple_of(sampler.every);
+        if !self.sampler.as_mut().is_some_and(due) {
+            return Ok(());
+        }
+        let student = self.student();
+        let Some(sampler) = &mut self.sampler else {
+            return Ok(());
+        };
+        let drawn = sampler.draw(&student, self.step)?;
+        if let Some(run) = &self.run {
+            samples::append(&run.samples(), self.step, &drawn)?;
+        }
+        let (step, samples) = (self.step, drawn.as_slice());
+        self.emit(&Event::Sampled { step, samples });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p train-teacher -- --out examples/quickstart/teacher
+//! cargo run --release -p train-teacher -- --dashboard --tensorboard runs/board
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it talks to a person")]
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::{TokenBatch, Vocabulary};
+use potstill::core::{GenerateOptions, TokenBatch, Vocabulary};
 use potstill::data::TextTokenizer;
 use potstill::losses::HardTargetConfig;
 use potstill::models::{
@@ -19,7 +20,8 @@ use potstill::models::{
 };
 use potstill::teachers::NoTeacher;
 use potstill::train::{
-    AdamWConfig, BatchFn, Decay, Metrics, Progress, Schedule, Trainer, TrainerConfig, Watch,
+    AdamWConfig, BatchFn, Dashboard, Decay, Metrics, Progress, Prompts, Schedule, TensorBoard,
+    Trainer, TrainerConfig, Watch, measured_peak,
 };
 use quickstart::addition::{Problem, tokenizer, tokenizer_json};
 use quickstart::{TOKENIZER_CONFIG, examination, training_row};
@@ -47,6 +49,12 @@ struct Arguments {
     /// Seed of the weights and the problems.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Shows the whole run on the terminal, with what the model writes.
+    #[arg(long)]
+    dashboard: bool,
+    /// Folder for TensorBoard, if it shall have one.
+    #[arg(long)]
+    tensorboard: Option<PathBuf>,
     /// A few steps only, to see that everything works.
     #[arg(long)]
     smoke: bool,
@@ -109,7 +117,21 @@ fn main() -> Result<()> {
             Ok(Metrics::from([("exact_match".to_owned(), accuracy)]))
         },
     )
-    .callback(Progress::stderr());
+    .utilization(measured_peak(&device), None);
+    trainer = if arguments.dashboard {
+        let prompts = ["123+456=", "7+8=", "999+1="];
+        let prompts = Prompts::new(prompts, &tokenizer, GenerateOptions::greedy(5))?;
+        trainer
+            .samples((arguments.steps / 80).max(1), move |model| {
+                prompts.continue_with(model)
+            })
+            .callback(Dashboard::stderr())
+    } else {
+        trainer.callback(Progress::stderr())
+    };
+    if let Some(folder) = &arguments.tensorboard {
+        trainer = trainer.callback(TensorBoard::create(folder)?);
+    }
     let outcome = trainer.run()?;
 
     let best = trainer

@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Runs the bodies that are composed of burn's operations.
     #[arg(long)]
     portable: bool,
+    /// Computes cheap activations once more in the backward pass.
+    #[arg(long)]
+    checkpointing: bool,
 }
 
 /// Models, data and optimizer, before the first step.
@@ -54,7 +57,10 @@ impl Setup {
     pub(crate) fn new(arguments: &Arguments) -> Result<Self> {
         potstill_kernels::use_portable_bodies(arguments.portable);
         let device = arguments.backend.device()?;
-        let training = device.clone().autodiff();
+        let mut training = device.clone().autodiff();
+        if arguments.checkpointing {
+            training = training.gradient_checkpointing();
+        }
         let config = |layers| ModelConfig {
             vocab_size: arguments.vocab,
             ..smollm2(layers)

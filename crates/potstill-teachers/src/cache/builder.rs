@@ -1,7 +1,7 @@
 //! Asking a teacher once and keeping what it says.
 
 mod half_precision;
-mod ownership;
+pub(super) mod ownership;
 
 use std::fs::File;
 use std::path::Path;
@@ -166,8 +166,7 @@ impl<T: Teacher> CacheBuilder<T> {
         let mut hidden = Vec::with_capacity(self.taps.hidden_layers().len());
         for &layer in self.taps.hidden_layers() {
             let state = part.rows.select(signal.tapped.hidden(layer));
-            self.store.layout.d_model = state.dims()[1];
-            self.store.manifest.hidden.d_model = state.dims()[1];
+            self.store.set_hidden_width(state.dims()[1]);
             hidden.push(half_precision(state, &rows)?);
         }
         let kept = self.keep(&rows, &predictions, &hidden);

@@ -41,6 +41,20 @@ pub enum CacheError {
         /// What would be accepted.
         accepted: String,
     },
+    /// Two caches hold rows of the same text, but not the same rows.
+    #[error(
+        "{} holds {rows} rows from position {position} of a text of which another part holds other rows; \
+         give each part texts of its own",
+        path.display()
+    )]
+    Crossing {
+        /// The shard that cannot be added.
+        path: PathBuf,
+        /// Where its rows begin in the text.
+        position: u32,
+        /// How many there are.
+        rows: u32,
+    },
     /// The manifest is no manifest.
     #[error("{} is not the manifest of a teacher cache", path.display())]
     Manifest {

@@ -53,6 +53,17 @@ impl Keep {
         }
     }
 
+    /// Bytes of a distribution over `vocab` tokens; `None` for draws, which take as many as they are
+    /// different.
+    ///
+    /// # Errors
+    ///
+    /// When the setting does not fit the vocabulary.
+    pub fn row_bytes(self, vocab: usize) -> Result<Option<usize>, CacheError> {
+        let code = self.code(vocab)?;
+        Ok(code.id_bytes().is_none().then(|| code.fixed_bytes()))
+    }
+
     /// How rows over `vocab` tokens are written.
     pub(super) fn code(self, vocab: usize) -> Result<RowCode, CacheError> {
         let within = |setting, value, least: usize, most: usize| {

@@ -84,6 +84,23 @@ impl Store {
         self.index.insert((run.segment, run.position), run.run);
     }
 
+    /// The width of the hidden states, known from the first shard on.
+    pub(super) fn set_hidden_width(&mut self, d_model: usize) {
+        self.layout.d_model = d_model;
+        self.manifest.hidden.d_model = d_model;
+    }
+
+    /// Whether `other` shares rows with a run that begins or ends elsewhere: one of the two would hide
+    /// rows of the other.
+    pub(super) fn crosses(&self, other: &KeyedRun) -> bool {
+        let end = other.position.saturating_add(other.run.rows);
+        let mut of_segment = self.index.range((other.segment, 0)..(other.segment, end));
+        of_segment.any(|(&(_, first), run)| {
+            let same = first == other.position && run.rows == other.run.rows;
+            first + run.rows > other.position && !same
+        })
+    }
+
     /// The run that a row lies in, and where.
     pub(super) fn find(&self, segment: u128, position: u32) -> Option<(Run, usize)> {
         let (&(_, first), &run) = self

@@ -2,6 +2,7 @@
 
 mod damage;
 mod format;
+mod merging;
 
 use std::path::Path;
 

@@ -43,7 +43,7 @@ impl Default for HealthLimits {
 /// Means over some rollouts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Vitals {
+pub struct RolloutVitals {
     /// New tokens.
     pub length: f64,
     /// Share that hit `max_new_tokens`.
@@ -81,7 +81,7 @@ impl Vital {
         }
     }
 
-    pub(super) fn mean<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Vitals> {
+    pub(super) fn mean<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<RolloutVitals> {
         let (mut count, mut tokens, mut truncated) = (0, 0, 0);
         let (mut surprise, mut repeated) = (0.0, 0.0);
         for vital in all {
@@ -92,7 +92,7 @@ impl Vital {
             repeated += vital.repeated;
         }
         let of_all = |sum: f64| sum / count as f64;
-        (count > 0).then(|| Vitals {
+        (count > 0).then(|| RolloutVitals {
             length: of_all(tokens as f64),
             truncated: of_all(truncated as f64),
             entropy: surprise / tokens.max(1) as f64,
@@ -108,21 +108,21 @@ pub enum RolloutWarning {
     /// Rollouts do not end, or grow longer and longer.
     LengthExplosion {
         /// At the beginning.
-        first: Vitals,
+        first: RolloutVitals,
         /// Now.
-        now: Vitals,
+        now: RolloutVitals,
     },
     /// The student writes the same few things.
     EntropyCollapse {
         /// At the beginning.
-        first: Vitals,
+        first: RolloutVitals,
         /// Now.
-        now: Vitals,
+        now: RolloutVitals,
     },
     /// Rollouts go round in circles.
     Repetition {
         /// Now.
-        now: Vitals,
+        now: RolloutVitals,
     },
 }
 
@@ -188,7 +188,7 @@ pub struct RolloutHealth {
 #[serde(deny_unknown_fields)]
 struct Seen {
     recent: VecDeque<Vital>,
-    first: Option<Vitals>,
+    first: Option<RolloutVitals>,
     active: [bool; 3],
 }
 
@@ -230,7 +230,11 @@ impl RolloutHealth {
         new
     }
 
-    fn judge(&self, first: Vitals, now: Vitals) -> impl Iterator<Item = RolloutWarning> + use<> {
+    fn judge(
+        &self,
+        first: RolloutVitals,
+        now: RolloutVitals,
+    ) -> impl Iterator<Item = RolloutWarning> + use<> {
         let limits = self.limits;
         let too_long = (self.can_end && now.truncated > limits.truncated)
             || now.length > limits.length_growth * first.length;
@@ -364,7 +368,7 @@ mod tests {
             Vital::of(&rollout(vec![1, END], -2.0)),
             Vital::of(&rollout(vec![1, 2, 1, 2, 1, 2], -1.0)),
         ];
-        let expected = Vitals {
+        let expected = RolloutVitals {
             length: 4.0,
             truncated: 0.5,
             entropy: 10.0 / 8.0,

@@ -167,7 +167,7 @@ fn clipping_bounds_the_norm_of_all_gradients_together() {
             ..settings(1)
         };
         let (gradients, report) =
-            clipped_gradients(&model, &mut teacher(), &batches, &settings).unwrap();
+            clipped_gradients(&[], &model, &mut teacher(), &batches, &settings).unwrap();
         let norm = gradients::squared_norm(&model, &gradients)
             .unwrap()
             .into_scalar::<f64>()

@@ -57,7 +57,14 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             source,
         })?;
         let (config, standing) = (self.config.clone(), self.standing.clone());
-        let state = State::new(self.step, config, standing.clone(), source);
+        let state = State::new(
+            self.step,
+            config,
+            standing.clone(),
+            source,
+            self.identity.clone(),
+            self.halved,
+        );
         let path = step_folder(&run.checkpoints(), self.step);
         durable::write_folder(&path, |folder| {
             checkpoint::write(folder, self.model(), &self.optimizer, &state)
@@ -107,6 +114,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
                 changed,
             });
         }
+        state.identity.check(&self.identity, path)?;
         let (model, optimizer) = checkpoint::read(path, self.model(), &self.optimizer)?;
         self.source
             .restore(&state.source)
@@ -115,6 +123,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
                 source,
             })?;
         (self.model, self.optimizer) = (Some(model), optimizer);
+        self.halved = state.halved;
         (self.step, self.standing) = (state.step, state.standing.clone());
         self.saved = Some((state.step, state.standing));
         tracing::info!(checkpoint = %path.display(), step = self.step, "continuing");
@@ -130,9 +139,11 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             "total_steps": self.total_steps,
             "student": { "parameters": Module::num_params(&model.student) },
             "objective": model.objective.format(DisplaySettings::default()),
+            "identity": self.identity,
             "teacher": { "vocabulary": self.teacher.vocabulary() },
             "shared_vocabulary": self.shared_vocabulary,
             "device": format!("{:?}", self.device),
+            "devices": self.devices.iter().map(|device| format!("{device:?}")).collect::<Vec<_>>(),
             "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             "notes": self.notes,
         })

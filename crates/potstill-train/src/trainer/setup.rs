@@ -2,16 +2,22 @@
 
 use std::path::Path;
 
+use burn::module::Module;
+use burn::prelude::Device;
 use potstill_core::{CausalLm, Objective, Teacher, Vocabulary};
 use serde::Serialize;
 use serde_json::Map;
 
 use super::Trainer;
 use crate::evaluate::{Evaluation, Standing};
+use crate::flops::Utilization;
+use crate::identity::RunIdentity;
+use crate::parallel::device_of;
 use crate::run_folder::RunFolder;
+use crate::samples::Sampler;
 use crate::{
-    BatchSource, BoxError, Callback, Distiller, Error, Length, Metrics, TrainerConfig, Watch,
-    gradients,
+    BatchSource, BoxError, Callback, Distiller, Error, Length, Metrics, ModelFlops, Sample,
+    TrainerConfig, Watch, gradients,
 };
 
 impl<S: CausalLm, O: Objective> Trainer<S, O> {
@@ -59,10 +65,14 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
         if let Some(demands) = source.demands() {
             demands.check(&student, teacher.max_positions())?;
         }
-        let model = Distiller {
+        let mut model = Distiller {
             student: student.train(),
             objective: objective.train(),
         };
+        if config.gradient_checkpointing {
+            let device = device_of(&model).autodiff().gradient_checkpointing();
+            model = model.fork(&device);
+        }
         if !gradients::any_requires_gradient(&model) {
             return Err(Error::NothingToTrain);
         }
@@ -74,18 +84,23 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
             .ok_or(Error::NothingToTrain)?;
         Ok(Self {
             total_steps: total_steps(&config, source.batches_per_epoch())?,
+            identity: RunIdentity::new(&model.objective, source.settings()),
             optimizer: config.optimizer.init(&model),
             config,
             shared_vocabulary,
             device,
+            devices: Vec::new(),
             model: Some(model),
             teacher: Box::new(teacher),
             source: Box::new(source),
             evaluation: None,
             measured: None,
+            sampler: None,
             callbacks: Vec::new(),
             onlookers: Vec::new(),
-            is_running: false,
+            running_since: None,
+            utilization: None,
+            halved: false,
             stop_requested: false,
             notes: Map::new(),
             run: None,
@@ -117,6 +132,50 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     #[must_use]
     pub fn measured_before(mut self, metrics: Metrics) -> Self {
         self.measured = Some(metrics);
+        self
+    }
+
+    /// Has `draw` show what the student writes, after every `every`-th step.
+    ///
+    /// The samples go to `samples.jsonl` in the run folder and to the observers. `draw` gets a
+    /// validation snapshot; [`Prompts`](crate::Prompts) has one for a student that generates.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `every` is 0.
+    #[must_use]
+    pub fn samples(
+        mut self,
+        every: usize,
+        draw: impl FnMut(&S) -> Result<Vec<Sample>, BoxError> + 'static,
+    ) -> Self {
+        assert!(every > 0, "samples after every 0 steps");
+        self.sampler = Some(Sampler::new(every, draw));
+        self
+    }
+
+    /// Computes the micro-batches of a step on `devices`, each in its turn: with as many
+    /// micro-batches as devices ([`accumulation`](TrainerConfig::accumulation)) each has one.
+    ///
+    /// See [`step_on`](crate::step_on). The student itself, the optimizer and whatever the source or
+    /// an evaluation does with the student stay on the student's own device.
+    #[must_use]
+    pub fn devices(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
+        self.devices = devices.into_iter().collect();
+        self
+    }
+
+    /// Reports what part of `peak` floating-point operations a second a step makes use of. The
+    /// `teacher` counts where it runs on the same machine.
+    ///
+    /// Where nobody knows the peak, [`measured_peak`](crate::measured_peak) is a stand-in.
+    #[must_use]
+    pub fn utilization(mut self, peak: f64, teacher: Option<ModelFlops>) -> Self {
+        self.utilization = Some(Utilization {
+            student: ModelFlops::of(&self.model().student),
+            teacher,
+            peak,
+        });
         self
     }
 

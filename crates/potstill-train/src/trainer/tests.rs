@@ -15,7 +15,10 @@ use potstill_teachers::ModelTeacher;
 use potstill_testkit::{TinyLm, plain_device};
 
 mod continuing;
+mod dying;
 mod interruption;
+mod observing;
+mod short_of_memory;
 
 type Parts = (ForwardKl, Hint);
 type Log = Rc<RefCell<Vec<String>>>;
@@ -77,7 +80,13 @@ fn listening(trainer: Trainer<TinyLm, Parts>) -> (Trainer<TinyLm, Parts>, Log) {
             Event::Started { step, total_steps } => format!("started {step}/{total_steps}"),
             Event::Step { step, .. } => format!("step {step}"),
             Event::Evaluated { step, is_best, .. } => format!("evaluated {step} {is_best}"),
+            Event::Sampled { step, samples } => format!("sampled {step} {}", samples.len()),
+            Event::Halved {
+                step,
+                micro_batches,
+            } => format!("halved {step} {micro_batches}"),
             Event::Saved { step, .. } => format!("saved {step}"),
+            Event::Failed { step, .. } => format!("failed {step}"),
             Event::Finished(outcome) => format!("{:?}", outcome.reason),
         });
         Flow::Continue

@@ -10,7 +10,7 @@ use crate::prediction::vocabulary_name;
 const LOCK: &str = "lock";
 
 /// Keeps other builders out for as long as the file is open.
-pub(super) fn lock(folder: &Path) -> Result<File, CacheError> {
+pub(in crate::cache) fn lock(folder: &Path) -> Result<File, CacheError> {
     let path = folder.join(LOCK);
     let file = File::create(&path).map_err(CacheError::io("create", &path))?;
     match file.try_lock() {
@@ -23,7 +23,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, CacheError> {
 }
 
 /// Refuses to go on with a cache of something else.
-pub(super) fn check_same(
+pub(in crate::cache) fn check_same(
     folder: &Path,
     cached: &Manifest,
     wanted: &Manifest,
