@@ -67,6 +67,8 @@ mod comparison;
 mod correction;
 mod error;
 mod exact_match;
+mod file;
+mod gates;
 mod held_out;
 mod interval;
 mod mcnemar;
@@ -78,9 +80,12 @@ mod permutation;
 mod power;
 mod profile;
 mod provenance;
+mod registry;
 mod report;
+mod results;
 mod samples;
 mod scores;
+mod sha256;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use chart::{Chart, Point, Scale, Series};
@@ -89,6 +94,10 @@ pub use comparison::{Comparison, Share};
 pub use correction::{benjamini_hochberg, holm};
 pub use error::Error;
 pub use exact_match::{ExactMatch, ExactMatchOptions, Expected, Item, ItemResult, exact_match};
+pub use gates::{
+    Baseline, Bound, GateError, GateKind, GateOutcome, GateReport, Gates, NoRegression,
+    NonInferior, Retained, Threshold, UnsetAlias, Verdict,
+};
 pub use held_out::{HeldOut, held_out};
 pub use interval::{Interval, Proportion};
 pub use mcnemar::McNemar;
@@ -99,6 +108,11 @@ pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
 pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
 pub use provenance::Provenance;
+pub use registry::{
+    Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,
+    Registry, RegistryError, StoredFile, VersionId, files_sha256,
+};
 pub use report::{ModelReport, ModelRole, Report};
+pub use results::{Better, Metric, Results, TaskIdentity};
 pub use samples::{Sample, SampleAnswer, samples};
 pub use scores::{ItemScore, Scores};
