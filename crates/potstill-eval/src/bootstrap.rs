@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::clusters::Clusters;
 use crate::{Error, Interval};
 
 /// Smallest share of resamples on which a statistic must be defined for an interval to mean
@@ -52,9 +53,18 @@ impl PairedBootstrap {
     pub fn interval(
         &self,
         items: usize,
+        statistic: impl FnMut(&[usize]) -> Option<f64>,
+    ) -> Result<Resampled, Error> {
+        self.interval_of_clusters(&Clusters::alone(items), statistic)
+    }
+
+    /// The same for items of which some depend on each other: whole clusters are drawn.
+    pub(crate) fn interval_of_clusters(
+        &self,
+        clusters: &Clusters,
         mut statistic: impl FnMut(&[usize]) -> Option<f64>,
     ) -> Result<Resampled, Error> {
-        if items == 0 {
+        if clusters.count() == 0 {
             return Err(Error::Empty { what: "item" });
         }
         if self.resamples == 0 {
@@ -65,10 +75,13 @@ impl PairedBootstrap {
             });
         }
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut drawn = vec![0; items];
+        let mut drawn = Vec::new();
         let mut values = Vec::with_capacity(self.resamples);
         for _ in 0..self.resamples {
-            drawn.fill_with(|| rng.random_range(0..items));
+            drawn.clear();
+            for _ in 0..clusters.count() {
+                drawn.extend(clusters.members(rng.random_range(0..clusters.count())));
+            }
             values.extend(statistic(&drawn).filter(|value| value.is_finite()));
         }
         values.sort_unstable_by(f64::total_cmp);

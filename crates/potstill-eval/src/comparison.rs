@@ -5,11 +5,10 @@
 //! gap closed = (accuracy(student) − accuracy(baseline)) / (accuracy(teacher) − accuracy(baseline))
 //! ```
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ExactMatch, Interval, PairedBootstrap};
+use crate::clusters::Clusters;
+use crate::{Error, ExactMatch, Interval, PairedBootstrap, Scores};
 
 /// A ratio of accuracies with a 95 % interval, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,33 +46,45 @@ impl Comparison {
         baseline: Option<&ExactMatch>,
         bootstrap: PairedBootstrap,
     ) -> Result<Self, Error> {
-        let reference = Outcomes::of(teacher)?;
-        let student = Outcomes::of(student)?.in_order_of(&reference, "the student")?;
+        Self::of_scores(
+            &teacher.scores()?,
+            &student.scores()?,
+            baseline.map(ExactMatch::scores).transpose()?.as_ref(),
+            bootstrap,
+        )
+    }
+
+    /// The same for any metric of which more is better and 0 is nothing; clusters are drawn whole.
+    ///
+    /// # Errors
+    ///
+    /// When the scores are not of the same items, in the same clusters and categories.
+    pub fn of_scores(
+        teacher: &Scores,
+        student: &Scores,
+        baseline: Option<&Scores>,
+        bootstrap: PairedBootstrap,
+    ) -> Result<Self, Error> {
+        let student = student.in_order_of(teacher, "the teacher", "the student")?;
         let baseline = baseline
-            .map(|baseline| Outcomes::of(baseline)?.in_order_of(&reference, "the baseline"))
+            .map(|baseline| baseline.in_order_of(teacher, "the teacher", "the baseline"))
             .transpose()?;
-        let teacher: Vec<bool> = reference
-            .order
-            .iter()
-            .map(|id| reference.correct[id])
-            .collect();
+        let clusters = teacher.clusters();
+        let teacher: Vec<f64> = teacher.values().collect();
         let retained = Share::of(
-            teacher.len(),
+            &clusters,
             &bootstrap,
-            |drawn| (correct(&student, drawn), correct(&teacher, drawn)),
+            |drawn| (sum(&student, drawn), sum(&teacher, drawn)),
             "the teacher answers nothing right",
         )?;
         let gap_closed = baseline
             .map(|baseline| {
                 Share::of(
-                    teacher.len(),
+                    &clusters,
                     &bootstrap,
                     |drawn| {
-                        let floor = correct(&baseline, drawn);
-                        (
-                            correct(&student, drawn) - floor,
-                            correct(&teacher, drawn) - floor,
-                        )
+                        let floor = sum(&baseline, drawn);
+                        (sum(&student, drawn) - floor, sum(&teacher, drawn) - floor)
                     },
                     "the baseline is as accurate as the teacher, so there is no gap to close",
                 )
@@ -92,7 +103,7 @@ impl Share {
     /// The ratio that `parts` gives for all items, with its interval. A denominator that is not
     /// positive leaves it undefined.
     fn of(
-        items: usize,
+        clusters: &Clusters,
         bootstrap: &PairedBootstrap,
         parts: impl Fn(&[usize]) -> (f64, f64),
         undefined: &str,
@@ -101,15 +112,14 @@ impl Share {
             let (numerator, denominator) = parts(drawn);
             (denominator > 0.0).then(|| numerator / denominator)
         };
-        let all: Vec<usize> = (0..items).collect();
-        let Some(value) = ratio(&all) else {
+        let Some(value) = ratio(&clusters.items()) else {
             return Ok(Self {
                 value: None,
                 interval: None,
                 reason: Some(undefined.into()),
             });
         };
-        let resampled = bootstrap.interval(items, ratio)?;
+        let resampled = bootstrap.interval_of_clusters(clusters, ratio)?;
         let reason = resampled.interval.is_none().then(|| {
             format!(
                 "no interval: the ratio is undefined in {} of {} resamples; measure on more items",
@@ -124,55 +134,8 @@ impl Share {
     }
 }
 
-fn correct(outcomes: &[bool], drawn: &[usize]) -> f64 {
-    drawn.iter().filter(|&&item| outcomes[item]).count() as f64
-}
-
-struct Outcomes<'a> {
-    order: Vec<&'a str>,
-    correct: HashMap<&'a str, bool>,
-}
-
-impl<'a> Outcomes<'a> {
-    fn of(measured: &'a ExactMatch) -> Result<Self, Error> {
-        if measured.results.is_empty() {
-            return Err(Error::Empty { what: "item" });
-        }
-        let order: Vec<&str> = measured
-            .results
-            .iter()
-            .map(|result| result.id.as_str())
-            .collect();
-        let mut correct = HashMap::with_capacity(order.len());
-        for result in &measured.results {
-            if correct.insert(result.id.as_str(), result.correct).is_some() {
-                return Err(Error::DuplicateItem {
-                    id: result.id.clone(),
-                });
-            }
-        }
-        Ok(Self { order, correct })
-    }
-
-    fn in_order_of(&self, reference: &Self, name: &'static str) -> Result<Vec<bool>, Error> {
-        let missing = |id: &str| Error::DifferentItems {
-            id: id.into(),
-            left: "the teacher",
-            right: name,
-        };
-        if let Some(extra) = self
-            .order
-            .iter()
-            .find(|id| !reference.correct.contains_key(*id))
-        {
-            return Err(missing(extra));
-        }
-        reference
-            .order
-            .iter()
-            .map(|id| self.correct.get(id).copied().ok_or_else(|| missing(id)))
-            .collect()
-    }
+fn sum(values: &[f64], drawn: &[usize]) -> f64 {
+    drawn.iter().map(|&item| values[item]).sum()
 }
 
 #[cfg(test)]

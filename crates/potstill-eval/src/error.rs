@@ -123,6 +123,24 @@ pub enum Error {
         /// The id.
         id: String,
     },
+    /// A score that is no number.
+    #[error("item {id} has the score {score}; scores are finite numbers")]
+    Score {
+        /// Id of the item.
+        id: String,
+        /// Its score.
+        score: f64,
+    },
+    /// An item that is grouped differently for two models.
+    #[error("item {id} has another cluster or category in {right} than in {left}")]
+    DifferentLabels {
+        /// Id of the item.
+        id: String,
+        /// One model.
+        left: &'static str,
+        /// The other.
+        right: &'static str,
+    },
     /// Two models were measured on different items.
     #[error(
         "item {id} was put to only one of {left} and {right}; models are compared on the same items"
@@ -134,6 +152,33 @@ pub enum Error {
         left: &'static str,
         /// The other.
         right: &'static str,
+    },
+    /// The file of a chat model's answers cannot be used.
+    #[error("the answers in {path} cannot be used")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<potstill_data::Error>,
+    },
+    /// A chat model did not answer every item.
+    #[error(
+        "{model} left {failed} of {items} items unanswered, item {id} first; run the trial again, the \
+         other answers are kept"
+    )]
+    Unanswered {
+        /// The model.
+        model: String,
+        /// Number of items without an answer.
+        failed: usize,
+        /// Number of all items.
+        items: usize,
+        /// The first item without an answer.
+        id: String,
+        /// Why it has none.
+        #[source]
+        source: Box<potstill_core::ChatError>,
     },
     /// A file cannot be read.
     #[error("cannot read {path}")]
@@ -162,6 +207,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A file is not what [`Results::write`](crate::Results::write) writes.
+    #[error("{path} is not a file of results")]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A file follows another schema.
     #[error("{path} follows the schema {found:?}, this version reads {expected:?}")]
     Schema {
@@ -183,8 +237,8 @@ pub enum Error {
         #[source]
         problem: Box<LineProblem>,
     },
-    /// A report that has no JSON form.
-    #[error("the report cannot be written as JSON")]
+    /// Something that has no JSON form.
+    #[error("this cannot be written as JSON")]
     Serialize(#[source] serde_json::Error),
     /// A chart that cannot be drawn.
     #[error("the chart {title:?} cannot be drawn")]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use potstill_core::{FinishReason, Generate, GenerateOptions, Generation};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Proportion};
+use crate::{Error, ItemScore, Proportion, Scores};
 
 /// What the right answer to an [`Item`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,18 @@ impl ExactMatch {
     pub fn accuracy(&self) -> Proportion {
         let correct = self.results.iter().filter(|result| result.correct).count();
         Proportion::new(correct, self.results.len())
+    }
+
+    /// 1 for each right answer and 0 for each wrong one.
+    ///
+    /// # Errors
+    ///
+    /// When there are no results, or two of one item.
+    pub fn scores(&self) -> Result<Scores, Error> {
+        let score = |result: &ItemResult| {
+            ItemScore::new(&result.id, if result.correct { 1.0 } else { 0.0 })
+        };
+        Scores::new(self.results.iter().map(score).collect())
     }
 }
 

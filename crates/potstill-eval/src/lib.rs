@@ -4,6 +4,11 @@
 //!   likelihood of the targets.
 //! - [`exact_match`] lets a model answer [`Item`]s and counts the right ones; [`Proportion`] knows
 //!   what chance may have done to the count.
+//! - [`ChatTrial`] puts [`ChatItem`]s to anything that can be talked to and keeps the answers before
+//!   anyone judges them; [`Scores`] are what a model got, item by item.
+//! - [`PairedComparison`] is A/B on the same items: bootstrap, permutation and McNemar's test, errors
+//!   that know of clusters, the smallest effect that could have been seen; [`holm`] and
+//!   [`benjamini_hochberg`] are for many tests at once.
 //! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
 //!   closed, with intervals of a [`PairedBootstrap`].
 //! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
@@ -56,29 +61,58 @@
 
 mod bootstrap;
 mod chart;
+mod chat_trial;
+mod clusters;
 mod comparison;
+mod correction;
 mod error;
 mod exact_match;
+mod file;
+mod gates;
 mod held_out;
 mod interval;
+mod mcnemar;
 mod metrics_log;
 mod number;
+mod paired;
 mod peak_memory;
+mod permutation;
+mod power;
 mod profile;
 mod provenance;
+mod registry;
 mod report;
+mod results;
 mod samples;
+mod scores;
+mod sha256;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use chart::{Chart, Point, Scale, Series};
+pub use chat_trial::{ChatItem, ChatTrial};
 pub use comparison::{Comparison, Share};
+pub use correction::{benjamini_hochberg, holm};
 pub use error::Error;
 pub use exact_match::{ExactMatch, ExactMatchOptions, Expected, Item, ItemResult, exact_match};
+pub use gates::{
+    Baseline, Bound, GateError, GateKind, GateOutcome, GateReport, Gates, NoRegression,
+    NonInferior, Retained, Threshold, UnsetAlias, Verdict,
+};
 pub use held_out::{HeldOut, held_out};
 pub use interval::{Interval, Proportion};
+pub use mcnemar::McNemar;
 pub use metrics_log::{LineProblem, LogKind, LogLine, MetricsLog};
+pub use paired::{PairedComparison, PairedOptions, PairedTest};
 pub use peak_memory::peak_rss_bytes;
+pub use permutation::SignFlips;
+pub use power::{items_needed, smallest_detectable_effect};
 pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
 pub use provenance::Provenance;
+pub use registry::{
+    Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,
+    Registry, RegistryError, StoredFile, VersionId, files_sha256,
+};
 pub use report::{ModelReport, ModelRole, Report};
+pub use results::{Better, Metric, Results, TaskIdentity};
 pub use samples::{Sample, SampleAnswer, samples};
+pub use scores::{ItemScore, Scores};
