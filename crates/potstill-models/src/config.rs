@@ -149,8 +149,9 @@ pub struct ModelConfig {
     pub qk_norm: bool,
     /// The head is the embedding table.
     pub tie_word_embeddings: bool,
-    /// The head is a projection to this width and a narrow table; `None` for a head as wide as the
-    /// model.
+    /// The head is a projection to this width and a narrow table (see
+    /// [`LowRankHead`](crate::LowRankHead)); `None` for a head as wide as the model. No key of
+    /// `config.json`, since what is saved has one matrix.
     pub head_rank: Option<usize>,
     /// How many positions, its own included, a position sees; `None` for all.
     pub sliding_window: Option<usize>,

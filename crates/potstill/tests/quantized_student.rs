@@ -11,18 +11,23 @@ use potstill::models::{
     WeightBlocks, derive_student, save_pretrained,
 };
 use potstill::teachers::ModelTeacher;
-use potstill::train::{FixedBatches, Trainer, TrainerConfig};
+use potstill::train::{Decay, FixedBatches, Schedule, Trainer, TrainerConfig};
 
-const VOCAB: u32 = 48;
+/// Tokens of the models.
+const VOCAB: usize = 48;
+
+/// Tokens of the text: as in any text, inputs lie close to few directions, and what rounding does to
+/// one weight others can make up for.
+const USED: u32 = 8;
 
 /// Rows of tokens that look random.
 fn batches(count: u32, seed: u32) -> Vec<TokenBatch> {
-    let token = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(13) % VOCAB;
+    let token = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(13) % USED;
     let row = |n: u32| {
-        let tokens: Vec<u32> = (0..17)
+        let tokens: Vec<u32> = (0..9)
             .map(|i| token((seed + n) * 977 + i * i + 7 * i))
             .collect();
-        TokenRow::document(&tokens, &[1.0; 17])
+        TokenRow::document(&tokens, &[1.0; 9])
     };
     let batch = |n: u32| {
         let rows: Vec<TokenRow> = (0..8).map(|i| row(8 * n + i)).collect();
@@ -40,7 +45,7 @@ fn divergence(student: &LanguageModel, teacher: &LanguageModel) -> f64 {
 
 #[test]
 fn distilled_int4_is_closer_to_the_teacher_than_rounded_int4() {
-    let mut config = ModelConfig::new(Architecture::Llama, VOCAB as usize, 64, 2, 4);
+    let mut config = ModelConfig::new(Architecture::Llama, VOCAB, 64, 2, 4);
     (config.d_ff, config.max_positions, config.initializer_range) = (128, 32, 0.15);
     let teacher = LanguageModel::init(&config, 3, &Device::default());
     let copy = derive_student(&teacher, &StudentSpec::Copy, &Device::default().autodiff())
@@ -53,9 +58,13 @@ fn distilled_int4_is_closer_to_the_teacher_than_rounded_int4() {
 
     let config = TrainerConfig {
         learning_rate: 1e-3,
-        ..TrainerConfig::steps(80)
+        schedule: Schedule {
+            decay: Decay::Cosine,
+            ..Schedule::default()
+        },
+        ..TrainerConfig::steps(300)
     };
-    let source = FixedBatches::new(batches(40, 0));
+    let source = FixedBatches::new(batches(300, 0));
     let objective = SoftTarget::new(Divergence::ForwardKl);
     let model = ModelTeacher::new(&teacher);
     let mut trainer = Trainer::new(config, student, objective, model, source).unwrap();
@@ -63,7 +72,7 @@ fn distilled_int4_is_closer_to_the_teacher_than_rounded_int4() {
     let student = trainer.student();
     let distilled = divergence(&student, &teacher);
     assert!(
-        distilled < 0.6 * rounded,
+        distilled < 0.2 * rounded,
         "held-out KL: rounded {rounded}, distilled {distilled}"
     );
 

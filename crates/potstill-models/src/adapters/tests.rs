@@ -6,7 +6,9 @@ use burn::tensor::{FloatDType, Tolerance};
 use potstill_core::{CausalLm, TokenBatch, TokenRow};
 
 use super::*;
-use crate::{Architecture, Checkpoint, Companions, ModelConfig, save_pretrained};
+use crate::{
+    Architecture, Checkpoint, Companions, ModelConfig, StudentSpec, derive_student, save_pretrained,
+};
 
 fn model(architecture: Architecture) -> LanguageModel {
     let mut config = ModelConfig::new(architecture, 48, 32, 2, 2);
@@ -147,6 +149,17 @@ fn base_of(model: &LanguageModel) -> TensorData {
         panic!("it is a Llama")
     };
     model.first_projection().base().dequantize().into_data()
+}
+
+#[test]
+fn a_student_of_an_adapted_teacher_knows_what_the_adapters_do() {
+    let config = AdapterConfig::new(4);
+    let adapted = trained(
+        model(Architecture::Llama).with_adapters(&config).unwrap(),
+        2,
+    );
+    let copy = derive_student(&adapted, &StudentSpec::Copy, &Device::default()).unwrap();
+    logits(&copy.model).assert_approx_eq::<f32>(&logits(&adapted), Tolerance::absolute(1e-5));
 }
 
 #[test]

@@ -28,9 +28,10 @@ struct NamedTensor {
 }
 
 impl ModelSource {
-    /// The tensors of a language model.
+    /// The tensors of a language model, what adapts or rounds them included.
     pub(crate) fn new(model: &LanguageModel) -> Self {
-        Self::of(model, model.config().architecture)
+        let model = model.valid().materialize();
+        Self::of(&model, model.config().architecture)
     }
 
     /// The tensors of any model.
