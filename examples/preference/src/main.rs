@@ -27,21 +27,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A student writes two answers, its teacher says which is better, and the student learns to prefer it.
 #[derive(Parser)]
 struct Arguments {
-    /// Steps on the teacher's distributions, before any preference.
-    #[arg(long, default_value_t = 300)]
-    taught_steps: usize,
-    /// Steps on preferences.
-    #[arg(long, default_value_t = 200)]
-    steps: usize,
-    /// Problems that the student answers twice.
-    #[arg(long, default_value_t = 8_000)]
-    problems: usize,
-    /// Learning rate of the preferences.
-    #[arg(long, default_value_t = 3e-4)]
-    learning_rate: f64,
-    /// How strongly the student is held to what it was.
-    #[arg(long, default_value_t = 0.1)]
-    beta: f64,
     /// A few steps only, to see that everything works.
     #[arg(long)]
     smoke: bool,
@@ -51,10 +36,11 @@ struct Arguments {
 type Pair = (Problem, [String; 2]);
 
 fn main() -> Result<()> {
-    let mut arguments = Arguments::parse();
-    if arguments.smoke {
-        (arguments.taught_steps, arguments.steps, arguments.problems) = (4, 4, 200);
-    }
+    // Steps on the teacher's distributions, problems that are answered twice, steps on preferences.
+    let (taught_steps, n_problems, steps) = match Arguments::parse().smoke {
+        true => (4, 200, 4),
+        false => (150, 16_000, 200),
+    };
     let tokenizer = TextTokenizer::from_folder(teacher_folder())?;
     let teacher =
         Checkpoint::open(teacher_folder())?.language_model(FloatDType::F32, &Device::default())?;
@@ -66,9 +52,9 @@ fn main() -> Result<()> {
     let student = derive_student(&teacher, &spec, &Device::default().autodiff())?.model;
     let soft = SoftTarget::new(Divergence::ForwardKl);
     let tutor = ModelTeacher::new(&teacher);
-    let before = train(student, soft, tutor, rows, arguments.taught_steps, 4e-3)?;
+    let before = train(student, soft, tutor, rows, taught_steps, 4e-3)?;
 
-    let problems = Problem::draw_distinct(arguments.problems, false, &mut random);
+    let problems = Problem::draw_distinct(n_problems, false, &mut random);
     let mut pairs = answered_twice(&before, &tokenizer, &problems)?;
     let choice = likelier(&teacher, &tokenizer, &pairs)?;
     for ((_, answers), _) in pairs.iter_mut().zip(choice).filter(|(_, first)| !first) {
@@ -90,17 +76,10 @@ fn main() -> Result<()> {
     let records: Vec<Record> = pairs.iter().map(record).collect();
     let options = EncodeOptions::default();
     let rows = potstill::data::encode_preferences(&records, &tokenizer, None, &options)?.rows;
-    let objective = PreferenceConfig::new().with_beta(arguments.beta).init()?;
+    let objective = PreferenceConfig::new().with_beta(1.0).init()?;
     // The reference is the student as it was.
     let (student, reference) = (before.clone(), ModelTeacher::new(&before));
-    let after = train(
-        student,
-        objective,
-        reference,
-        rows,
-        arguments.steps,
-        arguments.learning_rate,
-    )?;
+    let after = train(student, objective, reference, rows, steps, 1e-4)?;
 
     let exam = examination::items(1_000, &tokenizer)?;
     for (name, student) in [("before", &before), ("after", &after)] {

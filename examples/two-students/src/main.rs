@@ -32,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 struct Arguments {
     /// Optimizer steps of each student.
-    #[arg(long, default_value_t = 800)]
+    #[arg(long, default_value_t = 1_200)]
     steps: usize,
     /// A few steps only, to see that everything works.
     #[arg(long)]
