@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::prelude::*;
-use potstill_core::{Taps, Teacher, TeacherError, TeacherSignal, TokenBatch, Vocabulary};
+use potstill_core::{
+    Prediction, Taps, Teacher, TeacherError, TeacherSignal, TokenBatch, Vocabulary,
+};
 
 use crate::error::Error;
 use crate::segments::HostBatch;
@@ -16,8 +18,9 @@ use crate::segments::HostBatch;
 /// falls behind, or is given other data, costs passes of its own and never gets the signal of another
 /// batch. Recognising it reads its tokens back from the device, once for each student.
 ///
-/// What is shared is the forward pass up to the head: a [`Deferred`](potstill_core::Prediction::Deferred)
-/// prediction stays one, so that each student's loss multiplies with the teacher's head.
+/// What is shared is the forward pass up to the head: a [`Deferred`](Prediction::Deferred) prediction stays
+/// one, and each student's loss multiplies with the teacher's head, a chunk of rows at a time. Where the
+/// memory of `rows × vocab` logits is there, [`with_logits`](Self::with_logits) shares that product, too.
 ///
 /// Not for a teacher that changes while it teaches: its clones would repeat what it said before.
 ///
@@ -52,6 +55,7 @@ struct Shared<T> {
     /// The latest signals, oldest first.
     signals: VecDeque<Remembered>,
     remembered: usize,
+    makes_logits: bool,
     passes: usize,
 }
 
@@ -74,6 +78,7 @@ impl<T: Teacher> SharedTeacher<T> {
                 taps: Taps::default(),
                 signals: VecDeque::new(),
                 remembered: 1,
+                makes_logits: false,
                 passes: 0,
             })),
         }
@@ -99,6 +104,14 @@ impl<T: Teacher> SharedTeacher<T> {
     pub fn remembering(self, batches: usize) -> Self {
         assert!(batches > 0, "a shared signal has to be remembered");
         self.locked().remembered = batches;
+        self
+    }
+
+    /// Multiplies with the teacher's head once for all students: predictions are
+    /// [`Dense`](Prediction::Dense), in f32.
+    #[must_use]
+    pub fn with_logits(self) -> Self {
+        self.locked().makes_logits = true;
         self
     }
 
@@ -145,7 +158,12 @@ impl<T: Teacher> Shared<T> {
             self.signals.pop_front();
         }
         self.passes += 1;
-        let signal = self.teacher.signal(batch, &self.taps)?;
+        let mut signal = self.teacher.signal(batch, &self.taps)?;
+        if let (true, Prediction::Deferred { hidden, head }) =
+            (self.makes_logits, &signal.prediction)
+        {
+            signal.prediction = Prediction::Dense(head.logits(hidden.clone()));
+        }
         self.signals.push_back(Remembered {
             batch: host,
             device,
@@ -171,11 +189,12 @@ impl<T: Teacher> Teacher for SharedTeacher<T> {
 
 #[cfg(test)]
 mod tests {
-    use potstill_core::{CausalLm, Prediction, TokenRow};
+    use potstill_core::{CausalLm, TokenRow};
     use potstill_testkit::{TinyLm, plain_device, values};
 
     use super::*;
     use crate::ModelTeacher;
+    use crate::ensemble::testing::dense;
 
     fn batch(tokens: &[u32], weights: &[f32]) -> TokenBatch {
         let row = TokenRow::document(tokens, weights);
@@ -228,6 +247,14 @@ mod tests {
             assert_eq!(signal.tapped.hidden(2).dims(), [1, 2, 8]);
             assert_eq!(first.passes(), number + 2);
         }
+    }
+
+    #[test]
+    fn the_product_with_the_head_can_be_shared() {
+        let mut teacher = SharedTeacher::new(ModelTeacher::new(&model())).with_logits();
+        let batch = batch(&[3, 1, 4], &[1.0; 3]);
+        let signal = teacher.signal(&batch, &Taps::default()).unwrap();
+        assert_eq!(dense(&signal), values(&model().row_logits(&batch)));
     }
 
     #[test]

@@ -79,15 +79,15 @@ fn main() -> Result<()> {
     let mut table = Table::new();
     let head = ["seed", "logits", "logits and hints", "hints, then logits"];
     table.load_style(ASCII_MARKDOWN).set_header(head);
-    let (whole, half) = (arguments.steps, arguments.steps / 2);
+    let (whole, first) = (arguments.steps, arguments.steps / 4);
     for seed in 1..=arguments.seeds {
         school.seed = seed;
         let soft = SoftTarget::new(Divergence::ForwardKl);
         let logits = school.train("logits", school.fresh()?, soft.clone(), whole)?;
         let both = (soft.clone(), school.hints()?);
         let joint = school.train("joint", school.fresh()?, both, whole)?;
-        let hinted = school.train("staged/hints", school.fresh()?, school.hints()?, half)?;
-        let staged = school.train("staged/logits", hinted, soft, whole - half)?;
+        let hinted = school.train("staged/hints", school.fresh()?, school.hints()?, first)?;
+        let staged = school.train("staged/logits", hinted, soft, whole - first)?;
         let mut row = vec![seed.to_string()];
         for student in [logits, joint, staged] {
             let result = examination::examine(&student, &exam, &school.tokenizer)?;

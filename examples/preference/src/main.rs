@@ -9,13 +9,13 @@
 use anyhow::Result;
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::{CausalLm, Generate, GenerateOptions, Objective, Sampling, Teacher};
-use potstill::core::{TokenRow, Vocabulary};
+use potstill::core::TokenRow;
+use potstill::core::{Generate, GenerateOptions, Objective, Sampling, Teacher};
 use potstill::data::{Content, EncodeOptions, Loader, LoaderOptions, Record, TextTokenizer};
-use potstill::losses::{HardTarget, PreferenceConfig};
-use potstill::models::{Architecture, Checkpoint, LanguageModel, ModelConfig};
-use potstill::teachers::{ModelTeacher, NoTeacher};
-use potstill::train::{LoaderBatches, Trainer, TrainerConfig, row_losses};
+use potstill::losses::{Divergence, PreferenceConfig, SoftTarget};
+use potstill::models::{Checkpoint, LanguageModel, LayerChoice, StudentSpec, derive_student};
+use potstill::teachers::ModelTeacher;
+use potstill::train::{Decay, LoaderBatches, Schedule, Trainer, TrainerConfig, row_losses};
 use quickstart::addition::Problem;
 use quickstart::{examination, teacher_folder, training_row};
 use rand::SeedableRng;
@@ -27,12 +27,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A student writes two answers, its teacher says which is better, and the student learns to prefer it.
 #[derive(Parser)]
 struct Arguments {
-    /// Steps on labelled problems, before any preference.
-    #[arg(long, default_value_t = 600)]
-    labelled_steps: usize,
-    /// Steps on preferences.
-    #[arg(long, default_value_t = 150)]
-    steps: usize,
     /// A few steps only, to see that everything works.
     #[arg(long)]
     smoke: bool,
@@ -42,29 +36,25 @@ struct Arguments {
 type Pair = (Problem, [String; 2]);
 
 fn main() -> Result<()> {
-    let mut arguments = Arguments::parse();
-    if arguments.smoke {
-        (arguments.labelled_steps, arguments.steps) = (20, 4);
-    }
+    // Steps on the teacher's distributions, problems that are answered twice, steps on preferences.
+    let (taught_steps, n_problems, steps) = match Arguments::parse().smoke {
+        true => (4, 200, 4),
+        false => (150, 16_000, 200),
+    };
     let tokenizer = TextTokenizer::from_folder(teacher_folder())?;
     let teacher =
         Checkpoint::open(teacher_folder())?.language_model(FloatDType::F32, &Device::default())?;
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let labelled = Problem::draw_distinct(3_000, false, &mut random).into_iter();
-    let labelled =
-        labelled.map(|problem| training_row(&tokenizer, problem, &problem.answer(), 0.0));
-    let labelled: Vec<TokenRow> = labelled.collect::<Result<_, _>>()?;
-    let config = ModelConfig {
-        d_ff: 152,
-        tie_word_embeddings: true,
-        ..ModelConfig::new(Architecture::Llama, teacher.vocab_size(), 56, 2, 4)
-    };
-    let student = LanguageModel::init(&config, 1, &Device::default().autodiff());
-    let silent = NoTeacher::new(Vocabulary::of_size(teacher.vocab_size()));
-    let steps = arguments.labelled_steps;
-    let before = train(student, HardTarget::new(), silent, labelled, steps, 4e-3)?;
+    let problems = Problem::draw_distinct(5_000, false, &mut random).into_iter();
+    let rows = problems.map(|problem| training_row(&tokenizer, problem, &problem.answer(), 0.0));
+    let rows: Vec<TokenRow> = rows.collect::<Result<_, _>>()?;
+    let spec = StudentSpec::Layers(LayerChoice::EvenlySpaced(2));
+    let student = derive_student(&teacher, &spec, &Device::default().autodiff())?.model;
+    let soft = SoftTarget::new(Divergence::ForwardKl);
+    let tutor = ModelTeacher::new(&teacher);
+    let before = train(student, soft, tutor, rows, taught_steps, 4e-3)?;
 
-    let problems = Problem::draw_distinct(8_000, false, &mut random);
+    let problems = Problem::draw_distinct(n_problems, false, &mut random);
     let mut pairs = answered_twice(&before, &tokenizer, &problems)?;
     let choice = likelier(&teacher, &tokenizer, &pairs)?;
     for ((_, answers), _) in pairs.iter_mut().zip(choice).filter(|(_, first)| !first) {
@@ -86,10 +76,10 @@ fn main() -> Result<()> {
     let records: Vec<Record> = pairs.iter().map(record).collect();
     let options = EncodeOptions::default();
     let rows = potstill::data::encode_preferences(&records, &tokenizer, None, &options)?.rows;
-    let objective = PreferenceConfig::new().init()?;
+    let objective = PreferenceConfig::new().with_beta(1.0).init()?;
     // The reference is the student as it was.
     let (student, reference) = (before.clone(), ModelTeacher::new(&before));
-    let after = train(student, objective, reference, rows, arguments.steps, 3e-4)?;
+    let after = train(student, objective, reference, rows, steps, 1e-4)?;
 
     let exam = examination::items(1_000, &tokenizer)?;
     for (name, student) in [("before", &before), ("after", &after)] {
@@ -116,8 +106,14 @@ fn train<O: Objective>(
     steps: usize,
     learning_rate: f64,
 ) -> Result<LanguageModel> {
+    let schedule = Schedule {
+        warmup: steps / 20,
+        decay: Decay::Cosine,
+        floor: 0.01,
+    };
     let config = TrainerConfig {
         learning_rate,
+        schedule,
         ..TrainerConfig::steps(steps)
     };
     let loader = Loader::new(rows, LoaderOptions::shuffled(128, 1))?;

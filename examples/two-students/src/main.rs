@@ -18,7 +18,7 @@ use potstill::losses::{Divergence, SoftTarget};
 use potstill::models::{Architecture, Checkpoint, LanguageModel, ModelConfig};
 use potstill::teachers::{ModelTeacher, SharedTeacher};
 use potstill::train::{
-    Error, Learner, LoaderBatches, Outcome, Trainer, TrainerConfig, run_together,
+    Decay, Error, Learner, LoaderBatches, Outcome, Schedule, Trainer, TrainerConfig, run_together,
 };
 use quickstart::addition::Problem;
 use quickstart::{examination, teacher_folder, training_row};
@@ -32,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 struct Arguments {
     /// Optimizer steps of each student.
-    #[arg(long, default_value_t = 800)]
+    #[arg(long, default_value_t = 1_200)]
     steps: usize,
     /// A few steps only, to see that everything works.
     #[arg(long)]
@@ -82,6 +82,11 @@ fn main() -> Result<()> {
     let timed = |student, teacher: Box<dyn Teacher>| -> Result<Timed> {
         let config = TrainerConfig {
             learning_rate: 4e-3,
+            schedule: Schedule {
+                warmup: steps / 20,
+                decay: Decay::Cosine,
+                floor: 0.01,
+            },
             ..TrainerConfig::steps(steps)
         };
         // The same seed: all students see the same batches.

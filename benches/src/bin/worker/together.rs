@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Students, all of one shape.
     #[arg(long, default_value_t = 2)]
     students: usize,
+    /// Multiplies with the teacher's head once for all of them.
+    #[arg(long)]
+    logits: bool,
     #[command(flatten)]
     step: reference::Arguments,
 }
@@ -41,7 +44,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         })
         .collect();
     drop(distiller);
-    let shared = SharedTeacher::new(teacher);
+    let mut shared = SharedTeacher::new(teacher);
+    if arguments.logits {
+        shared = shared.with_logits();
+    }
     let settings = StepSettings {
         step: 1,
         learning_rate: 1e-4,
