@@ -41,9 +41,7 @@ impl Screen {
             return Err(io::Error::other("another dashboard has the terminal"));
         }
         let writer = io::stderr().into_alternate_screen()?;
-        let mut opened = Terminal::new(TermionBackend::new(writer))?;
-        opened.clear()?;
-        *terminal = Some(opened);
+        *terminal = Some(Terminal::new(TermionBackend::new(writer))?);
         INTERRUPTED.store(false, Ordering::Relaxed);
         Ok(Self(()))
     }
