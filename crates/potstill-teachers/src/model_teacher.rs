@@ -22,8 +22,8 @@ pub struct ModelTeacher<M> {
     model: M,
     device: Device,
     vocabulary: Vocabulary,
-    /// The head on the device of the last batch, so that it is moved once.
-    head: Option<(Device, LmHead)>,
+    /// The head on each device that a batch came from, so that it is moved once.
+    heads: Vec<(Device, LmHead)>,
 }
 
 impl<M: CausalLm> ModelTeacher<M> {
@@ -45,7 +45,7 @@ impl<M: CausalLm> ModelTeacher<M> {
             vocabulary: Vocabulary::of_size(model.vocab_size()),
             device: device.without_autodiff(),
             model,
-            head: None,
+            heads: Vec::new(),
         }
     }
 
@@ -78,19 +78,17 @@ impl<M: CausalLm> ModelTeacher<M> {
     }
 
     fn head_on(&mut self, device: &Device) -> Result<LmHead, Error> {
-        match &self.head {
-            Some((there, head)) if there == device => Ok(head.clone()),
-            _ => {
-                let head = self.model.head().without_autodiff();
-                let head = LmHead {
-                    weight: brought(head.weight, device)?,
-                    bias: head.bias.map(|bias| brought(bias, device)).transpose()?,
-                    ..head
-                };
-                self.head = Some((device.clone(), head.clone()));
-                Ok(head)
-            }
+        if let Some((_, head)) = self.heads.iter().find(|(there, _)| there == device) {
+            return Ok(head.clone());
         }
+        let head = self.model.head().without_autodiff();
+        let head = LmHead {
+            weight: brought(head.weight, device)?,
+            bias: head.bias.map(|bias| brought(bias, device)).transpose()?,
+            ..head
+        };
+        self.heads.push((device.clone(), head.clone()));
+        Ok(head)
     }
 }
 

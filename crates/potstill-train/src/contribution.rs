@@ -12,7 +12,7 @@ use crate::{Distiller, Error};
 
 /// What a micro-batch has to know of the step that it belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Divisor {
+pub(crate) struct StepContext {
     pub(crate) step: usize,
     pub(crate) shared_vocabulary: usize,
     pub(crate) row_weight: f64,
@@ -44,9 +44,9 @@ pub(crate) fn teacher_signal<S: CausalLm, O: Objective>(
     model: &Distiller<S, O>,
     teacher: &mut dyn Teacher,
     batch: &TokenBatch,
-    divisor: Divisor,
+    context: StepContext,
 ) -> Result<TeacherSignal, Error> {
-    let step = divisor.step;
+    let step = context.step;
     let (length, max_positions) = (batch.longest_segment(), model.student.max_positions());
     if length > max_positions {
         return Err(Error::TooLong {
@@ -65,7 +65,7 @@ pub(crate) fn teacher_signal<S: CausalLm, O: Objective>(
         "a teacher's signal never carries autodiff"
     );
     Ok(TeacherSignal {
-        prediction: signal.prediction.truncated(divisor.shared_vocabulary),
+        prediction: signal.prediction.truncated(context.shared_vocabulary),
         ..signal
     })
 }
@@ -75,15 +75,15 @@ pub(crate) fn contribution<S: CausalLm, O: Objective>(
     model: &Distiller<S, O>,
     signal: TeacherSignal,
     batch: &TokenBatch,
-    divisor: Divisor,
+    context: StepContext,
 ) -> Result<Contribution, Error> {
-    let step = divisor.step;
-    let mut terms = loss_terms(model, &signal, batch, divisor);
+    let step = context.step;
+    let mut terms = loss_terms(model, &signal, batch, context);
     // The backward pass does not need it, and it is large.
     drop(signal);
     let loss = terms
         .iter()
-        .map(|term| term.sum.clone() * (term.weight / divisor.row_weight))
+        .map(|term| term.sum.clone() * (term.weight / context.row_weight))
         .reduce(|total, term| total + term)
         .ok_or(Error::NoTerms { step })?;
     if !loss.is_tracked() {
@@ -101,13 +101,13 @@ fn loss_terms<S: CausalLm, O: Objective>(
     model: &Distiller<S, O>,
     signal: &TeacherSignal,
     batch: &TokenBatch,
-    divisor: Divisor,
+    context: StepContext,
 ) -> Vec<LossTerm> {
     let (student_taps, _) = model.objective.taps();
     let encoded = model.student.encode(batch, &student_taps);
     let student = StudentView {
         hidden: batch.rows.select(encoded.hidden),
-        head: model.student.head().truncated(divisor.shared_vocabulary),
+        head: model.student.head().truncated(context.shared_vocabulary),
         tapped: encoded.tapped,
     };
     let mut terms = Vec::new();

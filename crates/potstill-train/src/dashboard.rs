@@ -5,7 +5,6 @@ mod screen;
 mod state;
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::progress::line;
@@ -82,7 +81,7 @@ impl Callback for Dashboard {
             }
             _ => {}
         }
-        if screen.interrupted.load(Ordering::Relaxed) {
+        if screen.is_interrupted() {
             Flow::Stop
         } else {
             Flow::Continue

@@ -19,7 +19,7 @@ use burn::prelude::*;
 use burn::tensor::GradientCheckpointingStrategy;
 use potstill_core::{CausalLm, Objective, Teacher, TokenBatch};
 
-use crate::contribution::{Contribution, Divisor, contribution, teacher_signal};
+use crate::contribution::{Contribution, StepContext, contribution, teacher_signal};
 use crate::{Distiller, Error};
 
 /// Computes what each batch contributes, on one device after the other, and gives it to `add`.
@@ -30,7 +30,7 @@ pub(crate) fn spread<S: CausalLm, O: Objective>(
     model: &Distiller<S, O>,
     teacher: &mut dyn Teacher,
     batches: &[&TokenBatch],
-    divisor: Divisor,
+    context: StepContext,
     mut add: impl FnMut(Contribution),
 ) -> Result<(), Error> {
     let home = device_of(model);
@@ -43,9 +43,9 @@ pub(crate) fn spread<S: CausalLm, O: Objective>(
             let mut workers = Vec::with_capacity(wave.len());
             for ((batch, device), replica) in wave.iter().zip(devices).zip(&replicas) {
                 let batch = batch.to_device(&device.clone().without_autodiff());
-                let signal = teacher_signal(replica, teacher, &batch, divisor)?;
+                let signal = teacher_signal(replica, teacher, &batch, context)?;
                 let replica = replica.clone();
-                workers.push(scope.spawn(move || contribution(&replica, signal, &batch, divisor)));
+                workers.push(scope.spawn(move || contribution(&replica, signal, &batch, context)));
             }
             let join = |worker: thread::ScopedJoinHandle<'_, _>| {
                 worker.join().unwrap_or_else(|panic| resume_unwind(panic))

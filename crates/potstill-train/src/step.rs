@@ -17,7 +17,7 @@ use burn::tensor::Transaction;
 use potstill_core::{CausalLm, LossTerm, Objective, Teacher, TokenBatch};
 use serde::{Deserialize, Serialize};
 
-use crate::contribution::{Contribution, Divisor, contribution, teacher_signal};
+use crate::contribution::{Contribution, StepContext, contribution, teacher_signal};
 use crate::{Distiller, Error, gradients, memory, parallel};
 
 /// What a [`step`] needs to know besides model and data.
@@ -71,7 +71,7 @@ pub struct TermReport {
 /// # Errors
 ///
 /// When no row counts, a segment is longer than the student's context, a token is not in its
-/// vocabulary, the teacher fails, or a loss term or the gradient is not finite.
+/// vocabulary, the teacher fails, memory runs out, or a loss term or the gradient is not finite.
 ///
 /// # Examples
 ///
@@ -172,7 +172,7 @@ pub(crate) fn clipped_gradients<S: CausalLm, O: Objective>(
         });
     }
 
-    let divisor = Divisor {
+    let context = StepContext {
         step,
         shared_vocabulary: settings.shared_vocabulary,
         row_weight,
@@ -189,11 +189,11 @@ pub(crate) fn clipped_gradients<S: CausalLm, O: Objective>(
     };
     if devices.is_empty() {
         for batch in counted {
-            let signal = teacher_signal(model, teacher, batch, divisor)?;
-            add(contribution(model, signal, batch, divisor)?);
+            let signal = teacher_signal(model, teacher, batch, context)?;
+            add(contribution(model, signal, batch, context)?);
         }
     } else {
-        parallel::spread(devices, model, teacher, &counted, divisor, add)?;
+        parallel::spread(devices, model, teacher, &counted, context, add)?;
     }
     let mut gradients = accumulator.grads();
     let norm = gradients::squared_norm(model, &gradients).ok_or(Error::NoGradient { step })?;

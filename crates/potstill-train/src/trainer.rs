@@ -305,8 +305,7 @@ impl<S: CausalLm, O: Objective> Trainer<S, O> {
     }
 
     fn sample(&mut self) -> Result<(), Error> {
-        let due = |sampler: &mut Sampler<S>| self.step.is_multiple_of(sampler.every);
-        if !self.sampler.as_mut().is_some_and(due) {
+        if !self.is_due(self.sampler.as_ref().map(|sampler| sampler.every)) {
             return Ok(());
         }
         let student = self.student();

@@ -119,7 +119,7 @@ fn main() -> Result<()> {
     )
     .utilization(measured_peak(&device), None);
     trainer = if arguments.dashboard {
-        let prompts = ["123+456=", "7+8=", "999+1="];
+        let prompts = ["<bos>123+456=", "<bos>7+8=", "<bos>999+1="];
         let prompts = Prompts::new(prompts, &tokenizer, GenerateOptions::greedy(5))?;
         trainer
             .samples((arguments.steps / 80).max(1), move |model| {
