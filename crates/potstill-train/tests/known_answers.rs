@@ -8,6 +8,8 @@
 //! Five teachers, the same five for each way. Only orderings that hold in exact computations over
 //! forty teachers are asserted.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use burn::prelude::Device;
 use potstill_core::{Generate, GenerateOptions, Objective, TokenRow};
 use potstill_data::{Loader, LoaderOptions};
@@ -172,9 +174,6 @@ fn the_divergence_and_who_writes_decide_what_a_small_student_gives_up() {
             ]
         })
         .collect();
-    for arm in &arms {
-        println!("{arm:.2?}");
-    }
     let pairs = |of: fn(&[Exact; 3]) -> (f64, f64)| arms.iter().map(of);
     less(
         "on-policy reverse KL has less KL(q‖p) than off-policy forward KL",

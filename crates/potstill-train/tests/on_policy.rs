@@ -1,5 +1,7 @@
 //! On-policy runs: what they are made of, and that they continue bit for bit.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 
 use burn::module::Module;

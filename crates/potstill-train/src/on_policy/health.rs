@@ -176,7 +176,8 @@ impl fmt::Display for RolloutWarning {
 
 /// Watches rollouts and warns when they get too long, too certain or go round in circles.
 ///
-/// A warning is given when a limit is crossed, not again before it was kept in between.
+/// A warning is given when a limit is crossed, and again only after it was kept for as many rollouts as
+/// are judged together.
 #[derive(Clone, Debug)]
 pub struct RolloutHealth {
     limits: HealthLimits,
@@ -189,7 +190,8 @@ pub struct RolloutHealth {
 struct Seen {
     recent: VecDeque<Vital>,
     first: Option<RolloutVitals>,
-    active: [bool; 3],
+    /// For how many more rollouts each warning holds.
+    holds: [usize; 3],
 }
 
 impl RolloutHealth {
@@ -218,11 +220,12 @@ impl RolloutHealth {
             return Vec::new();
         };
         let first = *self.seen.first.get_or_insert(now);
-        let before = std::mem::take(&mut self.seen.active);
+        let before = self.seen.holds;
+        self.seen.holds = before.map(|rollouts| rollouts.saturating_sub(1));
         let mut new = Vec::new();
         for warning in self.judge(first, now) {
-            self.seen.active[warning.index()] = true;
-            if !before[warning.index()] {
+            self.seen.holds[warning.index()] = most;
+            if before[warning.index()] == 0 {
                 tracing::warn!(warning = warning.name(), "{warning}");
                 new.push(warning);
             }
@@ -251,8 +254,8 @@ impl RolloutHealth {
 
     /// 1 for each warning that holds, 0 for the others.
     pub(super) fn observations(&self) -> impl Iterator<Item = (String, f64)> {
-        let active = NAMES.into_iter().zip(self.seen.active);
-        active.map(|(name, active)| (name.to_owned(), f64::from(u8::from(active))))
+        let holds = NAMES.into_iter().zip(self.seen.holds);
+        holds.map(|(name, rollouts)| (name.to_owned(), f64::from(u8::from(rollouts > 0))))
     }
 
     pub(super) fn state(&self) -> Result<Value, BoxError> {
@@ -317,8 +320,10 @@ mod tests {
         assert!(text.contains(advice), "{text}");
         let observed = health.observations().find(|(found, _)| found == name);
         assert_eq!(observed, Some((name.to_owned(), 1.0)));
-        // It goes away, and may come again.
-        assert!((0..8).all(|_| health.see(&sound()).is_empty()));
+        // It comes and goes no more often than there are new rollouts to judge.
+        assert!((0..7).all(|_| health.see(&sound()).is_empty()));
+        assert!((0..8).all(|_| health.see(rollout).is_empty()));
+        assert!((0..16).all(|_| health.see(&sound()).is_empty()));
         assert!(health.observations().all(|(_, value)| value == 0.0));
         assert!((0..8).any(|_| !health.see(rollout).is_empty()));
     }
