@@ -13,9 +13,9 @@ const SCHEMA: &str = "potstill.gates/1";
 #[serde(deny_unknown_fields)]
 pub struct Gates {
     schema: String,
-    /// Level of the regression tests: chance that one of them fails although nothing is worse (Holm's
-    /// correction over all of them). The others need no correction, since all of them must pass: a model
-    /// that breaks one rule passes with at most that rule's 2.5 %.
+    /// Level of the regression tests: the most likely it is that one of them fails although nothing is
+    /// worse, with Holm's correction over all of them. The others need no correction: all must pass, so a
+    /// model that truly breaks one rule on an interval passes in 2.5 % of the cases at most.
     /// Berger, *Multiparameter Hypothesis Testing and Acceptance Sampling*, Technometrics 24 (1982).
     #[serde(default = "default_alpha")]
     pub alpha: f64,
