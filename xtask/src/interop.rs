@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::project::Project;
+use crate::python::Python;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -27,22 +28,28 @@ enum Program {
     Mlflow,
 }
 
+/// What became of a round trip.
+enum Outcome {
+    /// It ended well; what was compared, as Markdown.
+    Finished(String),
+    /// The program is not installed.
+    Skipped(String),
+}
+
 /// Runs a round trip and prints what was compared; says so if the program is not installed.
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
-    let finished = match arguments.program {
-        Program::Mlflow => mlflow::run(arguments.python.as_deref())?,
+    let python = Python::choose(arguments.python.as_deref());
+    let (title, outcome) = match arguments.program {
+        Program::Mlflow => ("MLflow", mlflow::run(&python)?),
     };
-    match finished {
-        Ok(text) => {
+    match outcome {
+        Outcome::Finished(text) => {
             println!("{text}");
             if arguments.write {
-                let title = match arguments.program {
-                    Program::Mlflow => mlflow::TITLE,
-                };
                 page::replace(project, title, &text)?;
             }
         }
-        Err(reason) => println!("skipped: {reason}"),
+        Outcome::Skipped(reason) => println!("skipped: {reason}"),
     }
     Ok(())
 }

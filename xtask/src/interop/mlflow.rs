@@ -15,9 +15,8 @@ use potstill::eval::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::Outcome;
 use crate::python::Python;
-
-pub(super) const TITLE: &str = "MLflow";
 
 /// Longest time that the server takes to start.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,17 +42,16 @@ print(json.dumps({
 }))
 "#;
 
-/// Pushes, reads back in two ways and compares; the reason if MLflow is not installed.
-pub(super) fn run(python: Option<&Path>) -> Result<Result<String, String>> {
-    let python = Python::choose(python);
+/// Pushes, reads back in two ways and compares.
+pub(super) fn run(python: &Python) -> Result<Outcome> {
     let Some(release) = python.version_of("mlflow") else {
-        return Ok(Err(
+        return Ok(Outcome::Skipped(
             "no MLflow in this Python; `pip install mlflow` brings it, or name another with --python"
                 .into(),
         ));
     };
     let folder = tempfile::tempdir()?;
-    let server = Server::start(&python, folder.path())?;
+    let server = Server::start(python, folder.path())?;
     let (registry, id) = promoted_version(&folder)?;
     let client = MlflowClient::new(&server.address, None)?;
     let source = format!("potstill://registry/{}/{}", id.model, id.version);
@@ -73,6 +71,7 @@ pub(super) fn run(python: Option<&Path>) -> Result<Result<String, String>> {
             &id.model,
             "champion",
         ])
+        .env("MLFLOW_DISABLE_TELEMETRY", "true")
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(theirs.status.success(), "MLflow's client failed");
@@ -105,7 +104,7 @@ pub(super) fn run(python: Option<&Path>) -> Result<Result<String, String>> {
         )?;
     }
     ensure!(different == 0, "{text}\n{different} lines differ");
-    Ok(Ok(text))
+    Ok(Outcome::Finished(text))
 }
 
 /// A version with results, a parent and notes that has become the champion.
@@ -265,6 +264,7 @@ impl Server {
             .arg(format!("sqlite:///{}", folder.join("mlflow.db").display()))
             .arg("--default-artifact-root")
             .arg(folder.join("artifacts"))
+            .env("MLFLOW_DISABLE_TELEMETRY", "true")
             .current_dir(folder)
             .stdout(log.try_clone()?)
             .stderr(log);

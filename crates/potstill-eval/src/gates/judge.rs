@@ -109,18 +109,22 @@ impl Bench<'_> {
 
     fn threshold(&self, gate: &Threshold) -> Result<Found, Unjudged> {
         let metric = self.metric(&gate.metric)?;
-        let items = metric.scores.as_ref().map(|scores| scores.items().len());
-        enough(items.unwrap_or(1), gate.min_items)?;
+        let scores = metric.scores.as_ref();
+        let items = scores.map(|scores| scores.items().len());
+        let independent = scores.map_or(1, |scores| scores.clusters().count());
+        enough(independent, gate.min_items)?;
         let interval = match &metric.scores {
             Some(scores) => scores.interval(),
-            None => metric.interval,
+            None => metric
+                .interval
+                .filter(|interval| holds(*interval, metric.value)),
         };
         let (low, high) = match (gate.bound, interval) {
             (Bound::Value, _) => (metric.value, metric.value),
-            (Bound::Interval, Some(interval)) if interval.low <= interval.high => {
-                (interval.low, interval.high)
+            (Bound::Interval, Some(interval)) => (interval.low, interval.high),
+            (Bound::Interval, None) => {
+                return Err(format!("{} has no interval around it", gate.metric));
             }
-            (Bound::Interval, _) => return Err(format!("{} has no interval", gate.metric)),
         };
         Ok(Found {
             holds: gate.min.is_none_or(|min| low >= min) && gate.max.is_none_or(|max| high <= max),
@@ -138,7 +142,7 @@ impl Bench<'_> {
             Compared::Unset => return unset(gate.unset_alias, &gate.to),
         };
         let pairs = compared.pairs()?;
-        enough(pairs.items(), gate.min_items)?;
+        enough(pairs.clusters(), gate.min_items)?;
         let interval = pairs
             .interval(&self.bootstrap())
             .map_err(|error| error.to_string())?;
@@ -169,7 +173,7 @@ impl Bench<'_> {
             ));
         }
         let (own, theirs) = compared.scores()?;
-        enough(own.items().len(), gate.min_items)?;
+        enough(own.clusters().count(), gate.min_items)?;
         let share = Comparison::of_scores(theirs, own, None, self.bootstrap())
             .map_err(|error| error.to_string())?
             .retained;
@@ -189,6 +193,12 @@ impl Bench<'_> {
             ..Found::default()
         })
     }
+}
+
+/// Whether a stored interval can be that of the value.
+fn holds(interval: Interval, value: f64) -> bool {
+    let slack = 1e-9 * value.abs().max(1.0);
+    interval.low <= value + slack && value - slack <= interval.high
 }
 
 fn outcome(kind: GateKind, rule: String, found: Result<Found, Unjudged>) -> GateOutcome {
@@ -261,7 +271,7 @@ fn metric_of<'a>(results: &'a Results, name: &str, whose: &str) -> Result<&'a Me
 fn enough(items: usize, fewest: usize) -> Result<(), Unjudged> {
     if items < fewest {
         return Err(format!(
-            "measured on {items} items, the gate asks for {fewest} (min_items)"
+            "measured on {items} independent items, the gate asks for {fewest} (min_items)"
         ));
     }
     Ok(())

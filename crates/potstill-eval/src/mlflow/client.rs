@@ -18,7 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of an answer.
 const LONGEST: usize = 64 << 20;
 
-/// A connection to an MLflow server.
+/// A client of MLflow's tracking server and model registry, through their REST API.
+///
+/// It speaks of runs with parameters and metrics, and of registered models with versions, aliases and
+/// tags; not of stages, which MLflow itself has replaced by aliases. [`push`](Self::push) puts a version
+/// of a [`Registry`](crate::Registry) there, so that people find it where they look for all their
+/// models; which version is good is still decided by gates.
 ///
 /// Calls block, so they are not for async code.
 #[derive(Debug)]

@@ -62,7 +62,7 @@ impl Bench<'_> {
             });
         }
         let pairs = compared.pairs()?;
-        enough(pairs.items(), gate.min_items)?;
+        enough(pairs.clusters(), gate.min_items)?;
         let p_value = pairs
             .p_value(&SignFlips::new(self.gates.seed))
             .map_err(|error| error.to_string())?;
