@@ -9,6 +9,7 @@ mod backends;
 mod bench;
 mod ci;
 mod fetch;
+mod interop;
 mod parity;
 mod project;
 mod python;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Computes what a distillation of a given size takes, from measured rates.
     Scale(scale::Arguments),
+    /// Sends what Potstill writes through programs of others and back.
+    Interop(interop::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,9 @@ fn main() -> ExitCode {
             Project::load().and_then(|project| bench::run(&project, &arguments))
         }
         Command::Scale(arguments) => scale::run(&arguments),
+        Command::Interop(arguments) => {
+            Project::load().and_then(|project| interop::run(&project, &arguments))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -137,6 +137,11 @@ impl Pairs {
         self.candidate.len()
     }
 
+    /// Number of clusters, as many as items where each stands for itself.
+    pub(crate) fn clusters(&self) -> usize {
+        self.clusters.count()
+    }
+
     pub(crate) fn differences(&self) -> Vec<f64> {
         let pairs = self.candidate.iter().zip(&self.reference);
         pairs

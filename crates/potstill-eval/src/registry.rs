@@ -1,19 +1,4 @@
 //! A registry of models in a folder: versions that never change, and aliases that move through gates.
-//!
-//! ```text
-//! registry.json                    schema
-//! lock                             held by whoever writes
-//! objects/3f/3f79…                 files by SHA-256; what versions share is stored once
-//! models/NAME/versions/3.json      manifest of a version, with a hash of itself
-//! models/NAME/versions/2.retired.json
-//! models/NAME/moves.json           every move of every alias, with the report of the gates
-//! ```
-//!
-//! Everything is written beside its place, synced, renamed and the folder synced; a version is there
-//! when its manifest is, which comes last, and an alias points where its last move says. So a process
-//! can be killed at any moment: what it did not finish is not there, but for objects nobody refers to,
-//! which [`collect_garbage`](Registry::collect_garbage) removes. Writers wait for each other, readers
-//! for nobody.
 
 mod check_out;
 mod disk;
@@ -47,7 +32,22 @@ use crate::{Baseline, Results};
 
 const SCHEMA: &str = "potstill.registry/1";
 
-/// Models in a folder; see the [module](self) for how it lies on disk.
+/// Models in a folder.
+///
+/// ```text
+/// registry.json                    schema
+/// lock                             held by whoever writes
+/// objects/3f/3f79…                 files by SHA-256; what versions share is stored once
+/// models/NAME/versions/3.json      manifest of a version, with a hash of itself
+/// models/NAME/versions/2.retired.json
+/// models/NAME/moves.json           every move of every alias, with the report of the gates
+/// ```
+///
+/// Everything is written beside its place, synced, renamed and the folder synced; a version is there
+/// when its manifest is, which comes last, and an alias points where its last move says. So a process
+/// can be killed at any moment: what it did not finish is not there, but for objects nobody refers to,
+/// which [`collect_garbage`](Self::collect_garbage) removes. Writers wait for each other, readers
+/// for nobody.
 ///
 /// ```
 /// use potstill_eval::{Better, Gates, Metric, NewVersion, Registry, Results, Verdict};

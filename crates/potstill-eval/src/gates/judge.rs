@@ -1,17 +1,15 @@
 //! Each rule against the results.
 
 mod compared;
+mod regressions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::compared::Compared;
 use super::report::SCHEMA;
-use super::rules::{Bound, Gates, NoRegression, NonInferior, Retained, Threshold};
+use super::rules::{Bound, Gates, NonInferior, Retained, Threshold};
 use super::{Baseline, GateError, GateKind, GateOutcome, GateReport, Verdict};
-use crate::{
-    Better, Comparison, Interval, Metric, PairedBootstrap, Results, SignFlips, holm, sha256,
-    smallest_detectable_effect,
-};
+use crate::{Better, Comparison, Interval, Metric, PairedBootstrap, Results, sha256};
 
 /// What was found of a rule that could be judged.
 #[derive(Debug, Default)]
@@ -46,10 +44,9 @@ impl Gates {
         let compared = self.non_inferior.iter().map(|gate| &gate.to);
         let compared = compared.chain(self.retained.iter().map(|gate| &gate.of));
         let compared = compared.chain(self.no_regression.iter().map(|gate| &gate.to));
-        let baselines: BTreeMap<&str, Baseline> = compared
-            .map(|name| (name.as_str(), ()))
-            .collect::<BTreeMap<_, _>>()
-            .into_keys()
+        let names: BTreeSet<&str> = compared.map(String::as_str).collect();
+        let baselines: BTreeMap<&str, Baseline> = names
+            .into_iter()
             .map(|name| (name, baseline(name)))
             .collect();
         let bench = Bench {
@@ -112,18 +109,22 @@ impl Bench<'_> {
 
     fn threshold(&self, gate: &Threshold) -> Result<Found, Unjudged> {
         let metric = self.metric(&gate.metric)?;
-        let items = metric.scores.as_ref().map(|scores| scores.items().len());
-        enough(items.unwrap_or(1), gate.min_items)?;
+        let scores = metric.scores.as_ref();
+        let items = scores.map(|scores| scores.items().len());
+        let independent = scores.map_or(1, |scores| scores.clusters().count());
+        enough(independent, gate.min_items)?;
         let interval = match &metric.scores {
             Some(scores) => scores.interval(),
-            None => metric.interval,
+            None => metric
+                .interval
+                .filter(|interval| holds(*interval, metric.value)),
         };
         let (low, high) = match (gate.bound, interval) {
             (Bound::Value, _) => (metric.value, metric.value),
-            (Bound::Interval, Some(interval)) if interval.low <= interval.high => {
-                (interval.low, interval.high)
+            (Bound::Interval, Some(interval)) => (interval.low, interval.high),
+            (Bound::Interval, None) => {
+                return Err(format!("{} has no interval around it", gate.metric));
             }
-            (Bound::Interval, _) => return Err(format!("{} has no interval", gate.metric)),
         };
         Ok(Found {
             holds: gate.min.is_none_or(|min| low >= min) && gate.max.is_none_or(|max| high <= max),
@@ -141,7 +142,7 @@ impl Bench<'_> {
             Compared::Unset => return unset(gate.unset_alias, &gate.to),
         };
         let pairs = compared.pairs()?;
-        enough(pairs.items(), gate.min_items)?;
+        enough(pairs.clusters(), gate.min_items)?;
         let interval = pairs
             .interval(&self.bootstrap())
             .map_err(|error| error.to_string())?;
@@ -172,7 +173,7 @@ impl Bench<'_> {
             ));
         }
         let (own, theirs) = compared.scores()?;
-        enough(own.items().len(), gate.min_items)?;
+        enough(own.clusters().count(), gate.min_items)?;
         let share = Comparison::of_scores(theirs, own, None, self.bootstrap())
             .map_err(|error| error.to_string())?
             .retained;
@@ -192,80 +193,12 @@ impl Bench<'_> {
             ..Found::default()
         })
     }
+}
 
-    /// All regressions together, because the tests among them share a level.
-    fn regressions(&self) -> Vec<GateOutcome> {
-        let mut found: Vec<Result<Found, Unjudged>> = self
-            .gates
-            .no_regression
-            .iter()
-            .map(|gate| self.regression(gate))
-            .collect();
-        let tests: Vec<&mut Found> = found
-            .iter_mut()
-            .filter_map(|found| found.as_mut().ok().filter(|found| found.p_value.is_some()))
-            .collect();
-        let p_values: Vec<f64> = tests.iter().filter_map(|found| found.p_value).collect();
-        for (found, p) in tests.into_iter().zip(holm(&p_values)) {
-            found.p_value = Some(p);
-            // Until here it said whether the model is at least as good.
-            found.holds |= p >= self.gates.alpha;
-            found.text = format!("{}, p = {}", found.text, figure(p));
-        }
-        let gates = self.gates.no_regression.iter().zip(found);
-        gates
-            .map(|(gate, found)| {
-                let tolerance = gate.tolerance.map(|by| format!(" by more than {by}"));
-                let rule = format!(
-                    "{} is not worse than {}'s{}",
-                    gate.metric,
-                    gate.to,
-                    tolerance.unwrap_or_default()
-                );
-                outcome(GateKind::NoRegression, rule, found)
-            })
-            .collect()
-    }
-
-    fn regression(&self, gate: &NoRegression) -> Result<Found, Unjudged> {
-        let compared = match self.compared(&gate.metric, &gate.to)? {
-            Compared::With(pair) => pair,
-            Compared::Unset => return unset(gate.unset_alias, &gate.to),
-        };
-        let difference = compared.difference();
-        let gain = match compared.better() {
-            Better::Higher => difference,
-            Better::Lower => -difference,
-        };
-        let text = format!("difference {}", figure(difference));
-        let value = Some(difference);
-        if let Some(tolerance) = gate.tolerance {
-            return Ok(Found {
-                holds: gain >= -tolerance,
-                text,
-                value,
-                ..Found::default()
-            });
-        }
-        let pairs = compared.pairs()?;
-        enough(pairs.items(), gate.min_items)?;
-        let p_value = pairs
-            .p_value(&SignFlips::new(self.gates.seed))
-            .map_err(|error| error.to_string())?;
-        // What a test did not find may still be there: say how large it would have to be.
-        let visible = pairs
-            .standard_error()
-            .map(|error| smallest_detectable_effect(error, self.gates.alpha, 0.8))
-            .map(|effect| format!(" ({} would likely have shown)", figure(effect)));
-        Ok(Found {
-            holds: gain >= 0.0,
-            text: text + &visible.unwrap_or_default(),
-            value,
-            p_value: Some(p_value),
-            items: Some(pairs.items()),
-            ..Found::default()
-        })
-    }
+/// Whether a stored interval can be that of the value.
+fn holds(interval: Interval, value: f64) -> bool {
+    let slack = 1e-9 * value.abs().max(1.0);
+    interval.low <= value + slack && value - slack <= interval.high
 }
 
 fn outcome(kind: GateKind, rule: String, found: Result<Found, Unjudged>) -> GateOutcome {
@@ -338,7 +271,7 @@ fn metric_of<'a>(results: &'a Results, name: &str, whose: &str) -> Result<&'a Me
 fn enough(items: usize, fewest: usize) -> Result<(), Unjudged> {
     if items < fewest {
         return Err(format!(
-            "measured on {items} items, the gate asks for {fewest} (min_items)"
+            "measured on {items} independent items, the gate asks for {fewest} (min_items)"
         ));
     }
     Ok(())

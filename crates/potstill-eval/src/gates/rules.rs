@@ -8,14 +8,63 @@ use super::GateError;
 
 const SCHEMA: &str = "potstill.gates/1";
 
-/// All gates of a file.
+/// All gates of a file: what must hold before a model ships.
+///
+/// [`judge`](Self::judge) says of each rule whether it does. What cannot be judged never passes: a
+/// metric that is missing or no number, too few items, a baseline that is not there or was measured on
+/// other data, a misspelled key.
+///
+/// ```toml
+/// schema = "potstill.gates/1"
+///
+/// [[threshold]]                # a number on its own
+/// metric = "exact_match"
+/// min = 0.9
+/// bound = "interval"           # even the lower end of its 95 % interval
+///
+/// [[non_inferior]]             # not worse than a baseline by more than a margin, and surely so
+/// metric = "exact_match"
+/// to = "teacher.json"          # a file of results, or "@alias" of a registry
+/// margin = 0.03
+///
+/// [[retained]]                 # the share of the teacher that is left
+/// metric = "exact_match"
+/// of = "teacher.json"
+/// min = 0.95
+///
+/// [[no_regression]]            # not provably worse than what was stored
+/// metric = "exact_match"
+/// to = "@champion"
+/// ```
+///
+/// ```
+/// use potstill_eval::{Baseline, Better, Gates, Metric, Results, Verdict};
+///
+/// let gates = Gates::parse(
+///     r#"
+///     schema = "potstill.gates/1"
+///     [[threshold]]
+///     metric = "perplexity"
+///     max = 12
+///     "#,
+/// )?;
+/// let results = Results::new("student").with_metric("perplexity", Metric::of_value(Better::Lower, 11.4));
+/// let report = gates.judge(&results, |name| Baseline::of_file(".".as_ref(), name))?;
+/// assert_eq!(report.verdict(), Verdict::Passed);
+///
+/// // Whoever forgot to measure does not pass.
+/// let report = gates.judge(&Results::new("student"), |_| Baseline::Unset)?;
+/// assert_eq!(report.verdict().exit_code(), 100);
+/// assert!(report.to_markdown().contains("the results have no metric perplexity"));
+/// # Ok::<(), potstill_eval::GateError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
     schema: String,
-    /// Level of the regression tests: chance that one of them fails although nothing is worse (Holm's
-    /// correction over all of them). The others need no correction, since all of them must pass: a model
-    /// that breaks one rule passes with at most that rule's 2.5 %.
+    /// Level of the regression tests: the most likely it is that one of them fails although nothing is
+    /// worse, with Holm's correction over all of them. The others need no correction: all must pass, so a
+    /// model that truly breaks one rule on an interval passes in 2.5 % of the cases at most.
     /// Berger, *Multiparameter Hypothesis Testing and Acceptance Sampling*, Technometrics 24 (1982).
     #[serde(default = "default_alpha")]
     pub alpha: f64,
@@ -71,8 +120,8 @@ pub struct Threshold {
     /// What the limits are held against.
     #[serde(default)]
     pub bound: Bound,
-    /// Fewest items on which it must have been measured, 1 by default; a metric without items counts as
-    /// one.
+    /// Fewest items on which it must have been measured, 1 by default; a cluster of items counts as one,
+    /// and so does a metric without items.
     #[serde(default = "one")]
     pub min_items: usize,
 }
@@ -89,7 +138,7 @@ pub struct NonInferior {
     /// How much worse it may be, in the metric's own unit; more than 0, since no number of items shows
     /// that two models are exactly equal.
     pub margin: f64,
-    /// Fewest items, 30 by default: intervals of fewer are too narrow.
+    /// Fewest items, a cluster counting as one, 30 by default: intervals of fewer are too narrow.
     #[serde(default = "thirty")]
     pub min_items: usize,
     /// See [`UnsetAlias`].
@@ -110,7 +159,7 @@ pub struct Retained {
     /// What it is held against.
     #[serde(default)]
     pub bound: Bound,
-    /// Fewest items, 30 by default.
+    /// Fewest items, a cluster counting as one, 30 by default.
     #[serde(default = "thirty")]
     pub min_items: usize,
     /// See [`UnsetAlias`].
@@ -132,7 +181,7 @@ pub struct NoRegression {
     pub to: String,
     /// How much worse the value may be, in the metric's own unit.
     pub tolerance: Option<f64>,
-    /// Fewest items of the test, 30 by default.
+    /// Fewest items of the test, a cluster counting as one, 30 by default.
     #[serde(default = "thirty")]
     pub min_items: usize,
     /// See [`UnsetAlias`].

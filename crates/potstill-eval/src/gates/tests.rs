@@ -4,7 +4,7 @@ use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
 
 use super::*;
-use crate::{Better, ItemScore, Metric, Results, Scores, TaskIdentity};
+use crate::{Better, Interval, ItemScore, Metric, Results, Scores, TaskIdentity};
 
 const SCHEMA: &str = "schema = \"potstill.gates/1\"\n";
 
@@ -250,11 +250,31 @@ fn an_empty_set_does_not_pass() {
             rules,
             &few,
             stored(few.clone()),
-            "measured on 20 items, the gate asks for 30",
+            "measured on 20 independent items, the gate asks for 30",
         );
     }
     let many = format!("{MIN}min_items = 401\n");
-    is_unjudged(&many, &good(), Baseline::Unset, "measured on 400 items");
+    is_unjudged(
+        &many,
+        &good(),
+        Baseline::Unset,
+        "measured on 400 independent items",
+    );
+}
+
+#[test]
+fn many_items_in_few_clusters_are_few() {
+    let item = |n: usize| ItemScore::new(n.to_string(), 1.0).with_cluster((n % 4).to_string());
+    let scores = Scores::new((0..400).map(item).collect()).unwrap();
+    let few = results(Metric::of_scores(Better::Higher, task("1", "a"), scores));
+    for rules in [CLOSE, KEPT, NOT_WORSE] {
+        is_unjudged(
+            rules,
+            &few,
+            stored(few.clone()),
+            "measured on 4 independent items",
+        );
+    }
 }
 
 #[test]
@@ -278,6 +298,18 @@ fn a_number_that_its_items_do_not_give_does_not_pass() {
         &forged,
         Baseline::Unset,
         "but the mean of its items is 0.75",
+    );
+    let mut alone = Metric::of_value(Better::Higher, 0.5);
+    alone.interval = Some(Interval {
+        low: 0.95,
+        high: 0.99,
+    });
+    let sure = format!("{MIN}bound = \"interval\"\n");
+    is_unjudged(
+        &sure,
+        &results(alone),
+        Baseline::Unset,
+        "has no interval around it",
     );
 }
 

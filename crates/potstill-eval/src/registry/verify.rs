@@ -17,7 +17,8 @@ pub struct Damage {
 
 impl Registry {
     /// Reads everything: manifests and their own hashes, all files and theirs, and whether each alias
-    /// points to a version that is there and passed its gates. What is returned is what is wrong.
+    /// points to a version that is there and passed its gates. What is returned is what is wrong. Writers
+    /// wait meanwhile.
     ///
     /// # Errors
     ///
