@@ -164,7 +164,9 @@ mod tests {
             ..GenerateOptions::greedy(6)
         };
         let prompt = vec![1, 3];
-        let generation = model.generate(std::slice::from_ref(&prompt), &options).unwrap();
+        let generation = model
+            .generate(std::slice::from_ref(&prompt), &options)
+            .unwrap();
         let rollout = Rollout::new(prompt, generation[0].clone());
         let other = TokenRow::document(&[2, 2, 1], &[0.0; 3]);
         let mut row = other;
