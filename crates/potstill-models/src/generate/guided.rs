@@ -318,9 +318,9 @@ mod tests {
         };
         let (q, p) = (probabilities(&student), probabilities(&teacher));
         let best = (0..VOCAB).max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap();
-        for token in 0..VOCAB {
+        for (token, p) in p.iter().enumerate() {
             let own = if token == best { q[best] } else { 0.0 };
-            let expected = own + (1.0 - q[best]) * p[token];
+            let expected = own + (1.0 - q[best]) * p;
             let drawn = rollouts.iter().filter(|r| r.tokens[0] as usize == token);
             let found = drawn.count() as f64 / 3000.0;
             let deviation = (expected * (1.0 - expected) / 3000.0).sqrt();
