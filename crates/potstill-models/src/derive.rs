@@ -124,6 +124,4 @@ pub fn derive_student(
 }
 
 #[cfg(test)]
-mod pruning_tests;
-#[cfg(test)]
 mod tests;

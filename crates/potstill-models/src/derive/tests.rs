@@ -1,5 +1,7 @@
 //! Students of small teachers.
 
+mod pruning;
+
 use potstill_core::{CausalLm, Taps, TokenBatch, TokenRow};
 use proptest::prelude::*;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Tolerance;
 use potstill_core::{CausalLm, TokenBatch, TokenRow};
 
-use super::*;
+use super::super::*;
 use crate::source::TensorSource;
 use crate::weights::ModelSource;
 use crate::{Architecture, Checkpoint, Companions, save_pretrained};
