@@ -91,6 +91,9 @@ impl Utilization {
 /// Floating-point operations a second of the best of three products of 1024 × 1024 f32 matrices on
 /// `device`: a stand-in for a peak rate that nobody knows.
 ///
+/// Where other work keeps the machine busy meanwhile it is too low, and utilization then comes out
+/// above 1.
+///
 /// # Panics
 ///
 /// Panics if the device cannot compute.
