@@ -100,11 +100,11 @@ impl Settings {
             teacher: arguments.teacher.clone(),
             seq: 64,
             prompt: 16,
-            steps: 48,
+            steps: 32,
             batch: 8,
-            rows: 384,
-            validation: 48,
-            test: 96,
+            rows: 256,
+            validation: 32,
+            test: 64,
         };
         let effort = |learning_rates: &[f64], seeds| Effort {
             learning_rates: learning_rates.to_vec(),

@@ -95,10 +95,7 @@ fn main() -> Result<()> {
         }
         table.add_row(row);
     }
-    println!(
-        "Held-out problems solved after {whole} steps, of {}:\n\n{table}",
-        exam.len()
-    );
+    println!("Held-out problems solved after {whole} steps:\n\n{table}");
     Ok(())
 }
 
@@ -139,14 +136,11 @@ impl School {
                 floor: 0.01,
             },
             checkpoint_every: Some(200),
-            log_every: 50,
             ..TrainerConfig::steps(steps)
         };
-        let teacher = ModelTeacher::new(&self.teacher).with_tokenizer(self.tokenizer.identity());
-        let loader = Loader::new(
-            self.rows.as_slice(),
-            LoaderOptions::shuffled(128, self.seed),
-        )?;
+        let teacher = ModelTeacher::new(&self.teacher);
+        let options = LoaderOptions::shuffled(128, self.seed);
+        let loader = Loader::new(self.rows.as_slice(), options)?;
         let source = LoaderBatches::new(loader, self.tokenizer.pad_id(), &Device::default());
         let folder = self.out.join(format!("{name}-{}", self.seed));
         let trainer = Trainer::new(config, student, objective, teacher, source)?;

@@ -9,9 +9,10 @@
 use anyhow::Result;
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::TokenRow;
-use potstill::core::{Generate, GenerateOptions, Objective, Sampling, Teacher};
-use potstill::data::{Content, EncodeOptions, Loader, LoaderOptions, Record, TextTokenizer};
+use potstill::core::{Generate, GenerateOptions, Objective, Sampling, Teacher, TokenRow};
+use potstill::data::{
+    Content, EncodeOptions, Loader, LoaderOptions, Record, TextTokenizer, encode_preferences,
+};
 use potstill::losses::{Divergence, PreferenceConfig, SoftTarget};
 use potstill::models::{Checkpoint, LanguageModel, LayerChoice, StudentSpec, derive_student};
 use potstill::teachers::ModelTeacher;
@@ -24,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A student writes two answers, its teacher says which is better, and the student learns to prefer it.
+/// A student learns to prefer those of its answers that its teacher finds better.
 #[derive(Parser)]
 struct Arguments {
     /// A few steps only, to see that everything works.
@@ -53,29 +54,24 @@ fn main() -> Result<()> {
     let soft = SoftTarget::new(Divergence::ForwardKl);
     let tutor = ModelTeacher::new(&teacher);
     let before = train(student, soft, tutor, rows, taught_steps, 4e-3)?;
-
     let problems = Problem::draw_distinct(n_problems, false, &mut random);
     let mut pairs = answered_twice(&before, &tokenizer, &problems)?;
     let choice = likelier(&teacher, &tokenizer, &pairs)?;
     for ((_, answers), _) in pairs.iter_mut().zip(choice).filter(|(_, first)| !first) {
         answers.swap(0, 1);
     }
-    println!(
-        "{} of {} problems answered in two ways",
-        pairs.len(),
-        problems.len()
-    );
     let held_out = pairs.split_off(pairs.len() * 4 / 5);
+    let (learned, kept) = (pairs.len(), held_out.len());
+    println!("{n_problems} problems answered twice: {learned} pairs to learn, {kept} held out");
     let record = |(problem, [better, worse]): &Pair| {
         let mut record = Record::from(Content::completion(format!("<bos>{problem}"), better));
         record
             .meta
-            .insert("rejected_completion".to_owned(), worse.as_str().into());
+            .extend([("rejected_completion".to_owned(), worse.as_str().into())]);
         record
     };
     let records: Vec<Record> = pairs.iter().map(record).collect();
-    let options = EncodeOptions::default();
-    let rows = potstill::data::encode_preferences(&records, &tokenizer, None, &options)?.rows;
+    let rows = encode_preferences(&records, &tokenizer, None, &EncodeOptions::default())?.rows;
     let objective = PreferenceConfig::new().with_beta(1.0).init()?;
     // The reference is the student as it was.
     let (student, reference) = (before.clone(), ModelTeacher::new(&before));
@@ -83,37 +79,31 @@ fn main() -> Result<()> {
 
     let exam = examination::items(1_000, &tokenizer)?;
     for (name, student) in [("before", &before), ("after", &after)] {
-        let agreed = likelier(student, &tokenizer, &held_out)?;
-        println!(
-            "{name}: finds the better of {} held-out pairs likelier in {:.1} %, solves {:.1} % of {} problems",
-            held_out.len(),
-            100.0 * agreed.iter().filter(|first| **first).count() as f64 / agreed.len() as f64,
-            100.0
-                * examination::examine(student, &exam, &tokenizer)?
-                    .accuracy()
-                    .value(),
-            exam.len()
-        );
+        let choice = likelier(student, &tokenizer, &held_out)?;
+        let agreed = choice.iter().filter(|first| **first).count() as f64;
+        let agreed = 100.0 * agreed / choice.len() as f64;
+        let result = examination::examine(student, &exam, &tokenizer)?;
+        let solved = 100.0 * result.accuracy().value();
+        println!("{name}: ranks {agreed:.1} % of the pairs as its teacher, solves {solved:.1} %");
     }
     Ok(())
 }
 
-fn train<O: Objective>(
+fn train(
     student: LanguageModel,
-    objective: O,
+    objective: impl Objective,
     teacher: impl Teacher + 'static,
     rows: Vec<TokenRow>,
     steps: usize,
     learning_rate: f64,
 ) -> Result<LanguageModel> {
-    let schedule = Schedule {
-        warmup: steps / 20,
-        decay: Decay::Cosine,
-        floor: 0.01,
-    };
     let config = TrainerConfig {
         learning_rate,
-        schedule,
+        schedule: Schedule {
+            warmup: steps / 20,
+            decay: Decay::Cosine,
+            floor: 0.01,
+        },
         ..TrainerConfig::steps(steps)
     };
     let loader = Loader::new(rows, LoaderOptions::shuffled(128, 1))?;
@@ -129,24 +119,17 @@ fn answered_twice(
     tokenizer: &TextTokenizer,
     problems: &[Problem],
 ) -> Result<Vec<Pair>> {
-    let prompts = problems
-        .iter()
-        .map(|problem| tokenizer.encode(&format!("<bos>{problem}"), false));
-    let prompts: Vec<Vec<u32>> = prompts.collect::<Result<_, _>>()?;
-    let sample = |seed| {
-        let sampling = Sampling::temperature(1.0);
-        let options = examination::answering(tokenizer);
-        student.generate(
-            &prompts,
-            &GenerateOptions {
-                sampling,
-                seed,
-                ..options
-            },
-        )
+    let prompt = |problem| tokenizer.encode(&format!("<bos>{problem}"), false);
+    let prompts: Vec<Vec<u32>> = problems.iter().map(prompt).collect::<Result<_, _>>()?;
+    let sampled = |seed| GenerateOptions {
+        sampling: Sampling::temperature(1.0),
+        seed,
+        ..examination::answering(tokenizer)
     };
+    let firsts = student.generate(&prompts, &sampled(1))?;
+    let seconds = student.generate(&prompts, &sampled(2))?;
     let mut pairs = Vec::new();
-    for ((problem, first), second) in problems.iter().zip(sample(1)?).zip(sample(2)?) {
+    for ((problem, first), second) in problems.iter().zip(firsts).zip(seconds) {
         let decode = |tokens: &[u32]| tokenizer.decode(tokens, true);
         pairs.push((*problem, [decode(&first.tokens)?, decode(&second.tokens)?]));
     }
@@ -156,11 +139,10 @@ fn answered_twice(
 
 /// Whether `model` finds the first answer of each pair likelier, by the mean over its tokens.
 fn likelier(model: &LanguageModel, tokenizer: &TextTokenizer, pairs: &[Pair]) -> Result<Vec<bool>> {
-    let row = |(problem, answer)| training_row(tokenizer, problem, answer, 0.0);
-    let answers = pairs
-        .iter()
-        .flat_map(|(problem, both)| both.iter().map(|one| (*problem, one)));
-    let rows = answers.map(|(problem, answer)| row((problem, answer.as_str())));
+    let rows = pairs.iter().flat_map(|(problem, answers)| {
+        let row = |answer: &String| training_row(tokenizer, *problem, answer, 0.0);
+        answers.each_ref().map(row)
+    });
     let rows = rows.collect::<Result<Vec<TokenRow>, _>>()?;
     let mut teacher = ModelTeacher::new(model);
     let losses = row_losses(&mut teacher, &rows, 256, 0, &Device::default())?;
