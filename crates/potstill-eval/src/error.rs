@@ -207,6 +207,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A file is not what [`Results::write`](crate::Results::write) writes.
+    #[error("{path} is not a file of results")]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A file follows another schema.
     #[error("{path} follows the schema {found:?}, this version reads {expected:?}")]
     Schema {
@@ -228,8 +237,8 @@ pub enum Error {
         #[source]
         problem: Box<LineProblem>,
     },
-    /// A report that has no JSON form.
-    #[error("the report cannot be written as JSON")]
+    /// Something that has no JSON form.
+    #[error("this cannot be written as JSON")]
     Serialize(#[source] serde_json::Error),
     /// A chart that cannot be drawn.
     #[error("the chart {title:?} cannot be drawn")]

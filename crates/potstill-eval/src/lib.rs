@@ -11,6 +11,8 @@
 //!   [`benjamini_hochberg`] are for many tests at once.
 //! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
 //!   closed, with intervals of a [`PairedBootstrap`].
+//! - [`Gates`] say whether [`Results`] are good enough, and fail closed; a [`Registry`] keeps versions of
+//!   models that never change, and moves an alias only to one that passed.
 //! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
@@ -67,6 +69,8 @@ mod comparison;
 mod correction;
 mod error;
 mod exact_match;
+mod file;
+mod gates;
 mod held_out;
 mod interval;
 mod mcnemar;
@@ -78,9 +82,12 @@ mod permutation;
 mod power;
 mod profile;
 mod provenance;
+mod registry;
 mod report;
+mod results;
 mod samples;
 mod scores;
+mod sha256;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use chart::{Chart, Point, Scale, Series};
@@ -89,6 +96,10 @@ pub use comparison::{Comparison, Share};
 pub use correction::{benjamini_hochberg, holm};
 pub use error::Error;
 pub use exact_match::{ExactMatch, ExactMatchOptions, Expected, Item, ItemResult, exact_match};
+pub use gates::{
+    Baseline, Bound, GateError, GateKind, GateOutcome, GateReport, Gates, NoRegression,
+    NonInferior, Retained, Threshold, UnsetAlias, Verdict,
+};
 pub use held_out::{HeldOut, held_out};
 pub use interval::{Interval, Proportion};
 pub use mcnemar::McNemar;
@@ -99,6 +110,11 @@ pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
 pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
 pub use provenance::Provenance;
+pub use registry::{
+    Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,
+    Registry, RegistryError, StoredFile, VersionId, files_sha256,
+};
 pub use report::{ModelReport, ModelRole, Report};
+pub use results::{Better, Metric, Results, TaskIdentity};
 pub use samples::{Sample, SampleAnswer, samples};
 pub use scores::{ItemScore, Scores};

@@ -137,6 +137,11 @@ impl Pairs {
         self.candidate.len()
     }
 
+    /// Number of clusters, as many as items where each stands for itself.
+    pub(crate) fn clusters(&self) -> usize {
+        self.clusters.count()
+    }
+
     pub(crate) fn differences(&self) -> Vec<f64> {
         let pairs = self.candidate.iter().zip(&self.reference);
         pairs
@@ -162,6 +167,10 @@ impl Pairs {
         flips.p_value(&self.clusters.sums(&self.differences()))
     }
 
+    pub(crate) fn standard_error(&self) -> Option<f64> {
+        self.clusters.standard_error(&self.differences())
+    }
+
     fn mcnemar(&self) -> Option<McNemar> {
         let is_binary = |values: &[f64]| values.iter().all(|value| *value == 0.0 || *value == 1.0);
         let alone = self.clusters.count() == self.items();
@@ -173,7 +182,7 @@ impl Pairs {
 
     fn test(&self, options: &PairedOptions) -> Result<PairedTest, Error> {
         let differences = self.differences();
-        let standard_error = self.clusters.standard_error(&differences);
+        let standard_error = self.standard_error();
         Ok(PairedTest {
             items: self.items(),
             clusters: self.clusters.count(),

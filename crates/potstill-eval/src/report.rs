@@ -5,10 +5,8 @@ mod rows;
 mod summary;
 mod table;
 
-use std::io::Write;
 use std::path::Path;
 
-use atomic_write_file::AtomicWriteFile;
 use serde::{Deserialize, Serialize};
 
 use crate::{Chart, Comparison, Error, HeldOut, Profile, Proportion, Provenance, Sample};
@@ -125,7 +123,7 @@ impl Report {
     ///
     /// When the file cannot be written; what stood there before then stands there still.
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        write(path.as_ref(), &self.to_json()?)
+        crate::file::write_text(path.as_ref(), &self.to_json()?)
     }
 
     /// Reads a report that [`write_json`](Self::write_json) wrote. Unknown fields are ignored.
@@ -166,18 +164,8 @@ impl Report {
     /// When a chart cannot be drawn or the file cannot be written; what stood there before then
     /// stands there still.
     pub fn write_html(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        write(path.as_ref(), &self.to_html()?)
+        crate::file::write_text(path.as_ref(), &self.to_html()?)
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::Write {
-        path: path.into(),
-        source,
-    };
-    let mut file = AtomicWriteFile::open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.commit().map_err(failed)
 }
 
 #[cfg(test)]

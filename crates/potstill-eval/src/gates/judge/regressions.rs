@@ -1,0 +1,83 @@
+//! Nothing became worse.
+
+use super::compared::Compared;
+use super::{Bench, Found, Unjudged, enough, figure, outcome, unset};
+use crate::gates::rules::NoRegression;
+use crate::gates::{GateKind, GateOutcome};
+use crate::{Better, SignFlips, holm, smallest_detectable_effect};
+
+impl Bench<'_> {
+    /// All regressions together, because the tests among them share a level.
+    pub(super) fn regressions(&self) -> Vec<GateOutcome> {
+        let mut found: Vec<Result<Found, Unjudged>> = self
+            .gates
+            .no_regression
+            .iter()
+            .map(|gate| self.regression(gate))
+            .collect();
+        let tests: Vec<&mut Found> = found
+            .iter_mut()
+            .filter_map(|found| found.as_mut().ok().filter(|found| found.p_value.is_some()))
+            .collect();
+        let p_values: Vec<f64> = tests.iter().filter_map(|found| found.p_value).collect();
+        for (found, p) in tests.into_iter().zip(holm(&p_values)) {
+            found.p_value = Some(p);
+            // Until here it said whether the model is at least as good.
+            found.holds |= p >= self.gates.alpha;
+            found.text = format!("{}, p = {}", found.text, figure(p));
+        }
+        let gates = self.gates.no_regression.iter().zip(found);
+        gates
+            .map(|(gate, found)| {
+                let tolerance = gate.tolerance.map(|by| format!(" by more than {by}"));
+                let rule = format!(
+                    "{} is not worse than {}'s{}",
+                    gate.metric,
+                    gate.to,
+                    tolerance.unwrap_or_default()
+                );
+                outcome(GateKind::NoRegression, rule, found)
+            })
+            .collect()
+    }
+
+    fn regression(&self, gate: &NoRegression) -> Result<Found, Unjudged> {
+        let compared = match self.compared(&gate.metric, &gate.to)? {
+            Compared::With(pair) => pair,
+            Compared::Unset => return unset(gate.unset_alias, &gate.to),
+        };
+        let difference = compared.difference();
+        let gain = match compared.better() {
+            Better::Higher => difference,
+            Better::Lower => -difference,
+        };
+        let text = format!("difference {}", figure(difference));
+        let value = Some(difference);
+        if let Some(tolerance) = gate.tolerance {
+            return Ok(Found {
+                holds: gain >= -tolerance,
+                text,
+                value,
+                ..Found::default()
+            });
+        }
+        let pairs = compared.pairs()?;
+        enough(pairs.clusters(), gate.min_items)?;
+        let p_value = pairs
+            .p_value(&SignFlips::new(self.gates.seed))
+            .map_err(|error| error.to_string())?;
+        // What a test did not find may still be there: say how large it would have to be.
+        let visible = pairs
+            .standard_error()
+            .map(|error| smallest_detectable_effect(error, self.gates.alpha, 0.8))
+            .map(|effect| format!(" ({} would likely have shown)", figure(effect)));
+        Ok(Found {
+            holds: gain >= 0.0,
+            text: text + &visible.unwrap_or_default(),
+            value,
+            p_value: Some(p_value),
+            items: Some(pairs.items()),
+            ..Found::default()
+        })
+    }
+}
