@@ -9,6 +9,7 @@ mod backends;
 mod bench;
 mod ci;
 mod fetch;
+mod interop;
 mod parity;
 mod project;
 mod python;
@@ -41,6 +42,8 @@ enum Command {
     Backends(backends::Arguments),
     /// Measures speed and memory, alone and beside PyTorch.
     Bench(bench::Arguments),
+    /// Sends what Potstill writes through programs of others and back.
+    Interop(interop::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,9 @@ fn main() -> ExitCode {
         }
         Command::Bench(arguments) => {
             Project::load().and_then(|project| bench::run(&project, &arguments))
+        }
+        Command::Interop(arguments) => {
+            Project::load().and_then(|project| interop::run(&project, &arguments))
         }
     };
     match result {

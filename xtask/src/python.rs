@@ -55,6 +55,14 @@ impl Python {
         })
     }
 
+    /// The release of a module, if it can be imported.
+    pub(crate) fn version_of(&self, module: &str) -> Option<String> {
+        let script = format!("import {module}; print({module}.__version__)");
+        let output = self.command().args(["-c", &script]).output().ok()?;
+        let version = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| version.trim().to_owned())
+    }
+
     /// Fails unless the modules can be imported, and says how to get them.
     pub(crate) fn require(&self, modules: &[&str]) -> Result<()> {
         let script = format!("import {}", modules.join(", "));

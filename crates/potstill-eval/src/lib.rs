@@ -12,7 +12,8 @@
 //! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
 //!   closed, with intervals of a [`PairedBootstrap`].
 //! - [`Gates`] say whether [`Results`] are good enough, and fail closed; a [`Registry`] keeps versions of
-//!   models that never change, and moves an alias only to one that passed.
+//!   models that never change, and moves an alias only to one that passed; [`MlflowClient`] shows them
+//!   to others (feature `mlflow`, on by default).
 //! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
@@ -75,6 +76,8 @@ mod held_out;
 mod interval;
 mod mcnemar;
 mod metrics_log;
+#[cfg(feature = "mlflow")]
+mod mlflow;
 mod number;
 mod paired;
 mod peak_memory;
@@ -104,6 +107,10 @@ pub use held_out::{HeldOut, held_out};
 pub use interval::{Interval, Proportion};
 pub use mcnemar::McNemar;
 pub use metrics_log::{LineProblem, LogKind, LogLine, MetricsLog};
+#[cfg(feature = "mlflow")]
+pub use mlflow::{
+    MlflowClient, MlflowError, MlflowMetric, MlflowPushed, MlflowRun, MlflowStatus, MlflowVersion,
+};
 pub use paired::{PairedComparison, PairedOptions, PairedTest};
 pub use peak_memory::peak_rss_bytes;
 pub use permutation::SignFlips;
