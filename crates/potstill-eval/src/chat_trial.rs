@@ -53,6 +53,36 @@ impl Serialize for ChatItem {
 }
 
 /// What a model answered to each of some [`ChatItem`]s, in their order.
+///
+/// Two trials on the same items are an A/B test:
+///
+/// ```
+/// use potstill_core::{ChatReply, ChatRequest, Message};
+/// use potstill_eval::{ChatItem, ChatTrial, PairedComparison, PairedOptions};
+/// use potstill_testkit::ScriptedChat;
+///
+/// let item = |n: u32| {
+///     let request = ChatRequest::new(vec![Message::user(format!("{n} + {n}?"))], 8);
+///     ChatItem::new(n.to_string(), request, (2 * n).to_string())
+/// };
+/// let items: Vec<ChatItem> = (0..50).map(item).collect();
+/// let folder = tempfile::tempdir()?;
+///
+/// // Each could as well be an endpoint, or a model in this process.
+/// let teacher = ScriptedChat::new("teacher", |request| {
+///     let n = request.messages[0].content.split(' ').next().unwrap_or_default();
+///     n.parse().map_or("?".into(), |n: u32| (2 * n).to_string())
+/// });
+/// let student = ScriptedChat::new("student", |_| "4".into());
+///
+/// let teacher = ChatTrial::run(teacher, &items, &folder.path().join("teacher.jsonl"))?;
+/// let student = ChatTrial::run(student, &items, &folder.path().join("student.jsonl"))?;
+/// let is_right = |item: &ChatItem, reply: &ChatReply| f64::from(u8::from(reply.text == item.expected));
+/// let (student, teacher) = (student.scores(is_right)?, teacher.scores(is_right)?);
+/// let found = PairedComparison::new(&student, &teacher, &PairedOptions::new(0))?;
+/// assert!((found.overall.difference + 0.98).abs() < 1e-12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ChatTrial<'a> {
     answered: Vec<(&'a ChatItem, ChatReply)>,
@@ -123,7 +153,9 @@ impl<'a> ChatTrial<'a> {
         Scores::new(self.answered.iter().map(score).collect())
     }
 
-    /// Right or wrong: whether an answer is the expected one, white space around it aside.
+    /// Right or wrong: whether an answer is the expected one, white space around it aside. It holds the
+    /// answers for a [`Report`](crate::Report), but neither clusters nor categories; a comparison that
+    /// needs them takes [`scores`](Self::scores).
     #[must_use]
     pub fn exact_match(&self) -> ExactMatch {
         let result = |(item, reply): &(&ChatItem, ChatReply)| ItemResult {

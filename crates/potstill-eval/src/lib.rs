@@ -1,4 +1,4 @@
-//! Is the student good: metrics, statistics, profiles, tables and reports.
+//! Is the student good, and may it ship: metrics, statistics, profiles, reports, gates and a registry.
 //!
 //! - [`held_out`] compares student and teacher token by token: forward KL, top-1 agreement,
 //!   likelihood of the targets.

@@ -103,8 +103,8 @@ pub struct Results {
     schema: String,
     /// Name of the model.
     pub model: String,
-    /// [`files_sha256`] of the files that were measured; a [registry](crate::Registry) stores results
-    /// only beside the files that they are about.
+    /// [`files_sha256`](crate::files_sha256) of the files that were measured; a
+    /// [registry](crate::Registry) stores results only beside the files that they are about.
     pub files_sha256: Option<String>,
     /// The metrics, by name.
     pub metrics: BTreeMap<String, Metric>,

@@ -12,7 +12,7 @@
 //! | [`teachers`] | where a signal comes from |
 //! | [`losses`] | how far the student is from the teacher |
 //! | [`train`] | the step, the loop, schedules, checkpoints |
-//! | [`eval`] | is the student good: metrics, profiles, tables, reports |
+//! | [`eval`] | is the student good, and may it ship: metrics, comparisons, reports, gates, registry |
 //!
 //! # Feature flags
 //!

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::compared::Compared;
 use super::report::SCHEMA;
-use super::rules::{Bound, Gates, NonInferior, Retained, Threshold};
+use super::rules::{Bound, Gates, NonInferior, Retained, Threshold, UnsetAlias};
 use super::{Baseline, GateError, GateKind, GateOutcome, GateReport, Verdict};
-use crate::{Better, Comparison, Interval, Metric, PairedBootstrap, Results, sha256};
+use crate::number::significant;
+use crate::{Better, Comparison, Interval, Metric, PairedBootstrap, Results, Scores, sha256};
 
 /// What was found of a rule that could be judged.
 #[derive(Debug, Default)]
@@ -257,7 +258,7 @@ fn metric_of<'a>(results: &'a Results, name: &str, whose: &str) -> Result<&'a Me
     if !metric.value.is_finite() {
         return Err(format!("{name} is {} in {whose}", metric.value));
     }
-    if let Some(mean) = metric.scores.as_ref().map(crate::Scores::mean)
+    if let Some(mean) = metric.scores.as_ref().map(Scores::mean)
         && (mean - metric.value).abs() > 1e-9 * mean.abs().max(1.0)
     {
         let value = metric.value;
@@ -277,12 +278,12 @@ fn enough(items: usize, fewest: usize) -> Result<(), Unjudged> {
     Ok(())
 }
 
-fn unset(policy: super::UnsetAlias, alias: &str) -> Result<Found, Unjudged> {
+fn unset(policy: UnsetAlias, alias: &str) -> Result<Found, Unjudged> {
     match policy {
-        super::UnsetAlias::Refuse => Err(format!(
+        UnsetAlias::Refuse => Err(format!(
             "{alias} points nowhere yet; unset_alias = \"pass\" lets the first model through"
         )),
-        super::UnsetAlias::Pass => Ok(Found {
+        UnsetAlias::Pass => Ok(Found {
             holds: true,
             text: format!("{alias} points nowhere yet, which the gate allows"),
             ..Found::default()
@@ -301,7 +302,7 @@ fn with_interval(value: f64, interval: Option<Interval>) -> String {
 /// Four decimals, since limits are often close; none where they say nothing.
 fn figure(value: f64) -> String {
     if value.abs() >= 1000.0 {
-        crate::number::significant(value)
+        significant(value)
     } else {
         format!("{value:.4}")
     }

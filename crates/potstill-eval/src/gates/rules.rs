@@ -103,7 +103,7 @@ pub enum UnsetAlias {
     /// The gate cannot be judged.
     #[default]
     Refuse,
-    /// The gate passes.
+    /// The gate passes, and the report says why. So does one on an alias that is misspelled.
     Pass,
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::manifest::VersionFile;
-use super::{Registry, RegistryError, VersionId, disk};
+use super::{Manifest, Registry, RegistryError, VersionId, disk};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Registry {
     }
 
     /// The manifest of a version that was retired.
-    pub(super) fn retired(&self, id: &VersionId) -> Result<super::Manifest, RegistryError> {
+    pub(super) fn retired(&self, id: &VersionId) -> Result<Manifest, RegistryError> {
         VersionFile::read(&self.manifest_path(id, ".retired.json")?, id)
     }
 }

@@ -1,5 +1,6 @@
 //! Aliases, which only gates move forward.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -143,8 +144,7 @@ impl Registry {
     /// When the moves of the model cannot be read, or the name cannot be one of a model.
     pub fn aliases(&self, model: &str) -> Result<Vec<(String, VersionId)>, RegistryError> {
         let moves = self.moves(model)?.into_iter();
-        let last: std::collections::BTreeMap<String, u64> =
-            moves.map(|step| (step.alias, step.version)).collect();
+        let last: BTreeMap<String, u64> = moves.map(|step| (step.alias, step.version)).collect();
         let id = |version| VersionId {
             model: model.into(),
             version,
@@ -180,6 +180,8 @@ fn promotions(moves: &[Move], alias: &str) -> Vec<u64> {
     let mut stack = Vec::new();
     for step in moves.iter().filter(|step| step.alias == alias) {
         match step.reason {
+            // Promoted again, it is still only one step back.
+            MoveReason::Promoted { .. } if stack.last() == Some(&step.version) => {}
             MoveReason::Promoted { .. } => stack.push(step.version),
             MoveReason::RolledBack { .. } => {
                 stack.pop();

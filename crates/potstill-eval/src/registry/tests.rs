@@ -144,6 +144,8 @@ fn rolling_back_goes_to_the_version_before_and_further() {
         let id = desk.save(&n.to_string(), right);
         assert_eq!(desk.promote(&id), Verdict::Passed);
     }
+    let last = desk.registry.versions("student").unwrap().pop().unwrap();
+    assert_eq!(desk.promote(&last), Verdict::Passed);
     let back = |because| {
         desk.registry
             .roll_back("student", "champion", because)
@@ -162,7 +164,7 @@ fn rolling_back_goes_to_the_version_before_and_further() {
         .roll_back("student", "champion", "worse")
         .unwrap_err();
     assert!(error.to_string().contains("no earlier version"), "{error}");
-    let reason = &desk.registry.moves("student").unwrap()[4].reason;
+    let reason = &desk.registry.moves("student").unwrap()[5].reason;
     let because = "too slow".to_owned();
     assert_eq!(*reason, MoveReason::RolledBack { because });
     assert_eq!(desk.problems(), Vec::<String>::new());
