@@ -9,8 +9,8 @@
 //!
 //! - [`TrainerConfig`] says how; it reads from JSON and refuses unknown keys.
 //! - [`BatchSource`] says on what. It may look at the student, so on-policy training is a source:
-//!   [`Rollouts`] of the student, mixed with data as in GKD, and [`ReplayedRollouts`] as in DistiLLM,
-//!   with an [`AdaptiveShare`]; [`RolloutHealth`] watches both.
+//!   [`Rollouts`] of the student, mixed with data as in GKD (its λ is a [`StudentShare`]), and
+//!   [`ReplayedRollouts`] with an [`AdaptiveShare`] as in DistiLLM; [`RolloutHealth`] watches both.
 //!   [`Curriculum`] begins with what is easy, [`MultitaskBatches`] gives tasks their shares.
 //! - [`Schedule`] and [`AdamWConfig`] say how fast.
 //! - [`Callback`] observes; [`Progress`] is one for people.

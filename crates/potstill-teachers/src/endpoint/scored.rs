@@ -10,11 +10,26 @@ use super::wire::{Lacking, prompt};
 use crate::Error;
 
 impl Endpoint {
-    /// The predictions behind each token of each document, with the `top` likeliest tokens.
+    /// The predictions behind each token of each document, with the `top` likeliest tokens and the one
+    /// that follows in the document.
     ///
     /// Needs the bytes of the tokens, and a server that scores text.
     #[must_use]
     pub fn score(&self, documents: &[Vec<u32>], top: usize) -> Vec<Result<Vec<NextToken>, Error>> {
+        let documents: Vec<(&[u32], Option<u32>)> = documents
+            .iter()
+            .map(|tokens| (tokens.as_slice(), None))
+            .collect();
+        self.score_cut(&documents, top)
+    }
+
+    /// [`score`](Self::score) of documents that were cut from a text, each with the token that follows
+    /// it there.
+    pub(super) fn score_cut(
+        &self,
+        documents: &[(&[u32], Option<u32>)],
+        top: usize,
+    ) -> Vec<Result<Vec<NextToken>, Error>> {
         let scoring = match self.scoring(top) {
             Ok(scoring) => scoring,
             Err(error) => return not_asked(error, documents.len()),
@@ -24,7 +39,7 @@ impl Endpoint {
         };
         let documents: Vec<Document<'_>> = documents
             .iter()
-            .map(|tokens| Document::new(tokens, known, scoring, top))
+            .map(|&(tokens, follower)| Document::new(tokens, follower, known, scoring, top))
             .collect();
         let call = |(segment, document): (usize, &Document<'_>)| {
             let prompt = document.prompt();

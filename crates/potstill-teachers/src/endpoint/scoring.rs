@@ -17,7 +17,8 @@ const SAME: f64 = 1e-2;
 /// A teacher's prediction of what follows a position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NextToken {
-    /// The likeliest tokens, descending: as many as were asked for or fewer.
+    /// The likeliest tokens, descending: as many as were asked for or fewer; behind them the one that
+    /// follows in the text, unless it is among them or the server does not tell its probability.
     pub token_ids: Vec<u32>,
     /// Their log-probabilities under the whole distribution.
     pub log_probs: Vec<f32>,
@@ -26,19 +27,20 @@ pub struct NextToken {
 }
 
 impl NextToken {
-    /// The first `k` tokens; the others go to the tail.
-    pub(super) fn first(mut self, k: usize) -> Self {
-        let moved = self
-            .log_probs
-            .iter()
-            .skip(k)
-            .map(|log_prob| f64::from(*log_prob).exp());
-        let mass = f64::from(self.tail).exp() + moved.sum::<f64>();
-        if self.log_probs.len() > k {
+    /// `k` tokens: `own` if it is named, and the likeliest others. What is left goes to the tail.
+    pub(super) fn narrowed(mut self, k: usize, own: Option<u32>) -> Self {
+        let mut moved = 0.0;
+        while self.token_ids.len() > k {
+            let last = self.token_ids.len() - 1;
+            let keeps_last = last > 0 && Some(self.token_ids[last]) == own;
+            let least = last - usize::from(keeps_last);
+            self.token_ids.remove(least);
+            moved += f64::from(self.log_probs.remove(least)).exp();
+        }
+        if moved > 0.0 {
+            let mass = f64::from(self.tail).exp() + moved;
             self.tail = mass.min(1.0).ln() as f32;
         }
-        self.token_ids.truncate(k);
-        self.log_probs.truncate(k);
         self
     }
 }
@@ -47,28 +49,34 @@ impl NextToken {
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) tokens: &'a [u32],
+    /// What follows them in the text that they were cut from.
+    pub(super) follower: Option<u32>,
     pub(super) known: &'a TokenBytes,
     pub(super) takes_ids: bool,
     pub(super) top: usize,
 }
 
 impl<'a> Document<'a> {
+    /// `follower` is used where it can be sent without changing how the text is read: as an id.
     pub(super) fn new(
         tokens: &'a [u32],
+        follower: Option<u32>,
         known: &'a TokenBytes,
         scoring: Scoring,
         top: usize,
     ) -> Self {
+        let follower = follower.filter(|&id| scoring.takes_ids && !known.bytes(id).is_empty());
         Self {
             tokens,
+            follower,
             known,
             takes_ids: scoring.takes_ids,
             top,
         }
     }
 
-    /// What is sent: the ids and the last one once more, whose alternatives are what can follow the
-    /// document; or the text, of which the server then writes what follows.
+    /// What is sent: the ids and one more, whose alternatives are what can follow the document, be it
+    /// the follower or the last one again; or the text, of which the server then writes what follows.
     ///
     /// `Err` says why the document cannot be sent.
     pub(super) fn prompt(&self) -> Result<Prompt, String> {
@@ -83,7 +91,8 @@ impl<'a> Document<'a> {
             ));
         }
         if self.takes_ids {
-            let ids = self.tokens.iter().chain(self.tokens.last());
+            let more = self.follower.as_ref().or(self.tokens.last());
+            let ids = self.tokens.iter().chain(more);
             return Ok(Prompt::Tokens(ids.copied().collect()));
         }
         let bytes = self
@@ -116,11 +125,15 @@ impl<'a> Document<'a> {
                 ),
             });
         }
-        for (position, (named, &sent)) in positions.iter().zip(self.tokens).enumerate() {
+        let sent = self.tokens.iter().chain(&self.follower);
+        for (position, (named, &sent)) in positions.iter().zip(sent).enumerate() {
             self.check_own(position, named, sent)?;
         }
         (1..=n)
-            .map(|position| self.next_token(position, &positions[position]))
+            .map(|position| {
+                let own = self.tokens.get(position).copied().or(self.follower);
+                self.next_token(position, &positions[position], own)
+            })
             .collect()
     }
 
@@ -161,6 +174,7 @@ impl<'a> Document<'a> {
         &self,
         position: usize,
         named: &NamedPosition,
+        own: Option<u32>,
     ) -> Result<NextToken, AnswerProblem> {
         let wrong = |reason: String| AnswerProblem::LogProbs { position, reason };
         let mut top: Vec<(Option<u32>, f64)> = Vec::with_capacity(named.top.len());
@@ -189,10 +203,17 @@ impl<'a> Document<'a> {
         let Some(&(_, highest)) = top.first() else {
             return Err(wrong("no likely token is named".into()));
         };
+        // Where tokens are told apart by their bytes, one that shares its bytes may be named already.
+        let own = own.filter(|&id| self.takes_ids || self.known.id(self.known.bytes(id)).is_some());
+        if let (Some(id), Some(log_prob)) = (own, named.chosen.log_prob)
+            && top.iter().all(|(likely, _)| *likely != own)
+        {
+            top.push((Some(id), log_prob));
+        }
         let mass: f64 = top.iter().map(|(_, log_prob)| log_prob.exp()).sum();
         if mass > 1.0 + ROUNDING {
             return Err(wrong(format!(
-                "the likely tokens sum to {mass:.3}, so they are not log-probabilities; vLLM must run \
+                "the named tokens sum to {mass:.3}, so they are not log-probabilities; vLLM must run \
                  with `--logprobs-mode raw_logprobs`"
             )));
         }
@@ -215,10 +236,12 @@ impl<'a> Document<'a> {
                 "one token is reported with {own} and with {twin}"
             )));
         }
-        top.truncate(self.top);
         // What the student has no token for stays in the tail, as does what lies beyond the top.
-        let mut kept: Vec<(u32, f64)> = Vec::with_capacity(top.len());
-        for (id, log_prob) in top {
+        let mut kept: Vec<(u32, f64)> = Vec::with_capacity(self.top + 1);
+        for (rank, (id, log_prob)) in top.into_iter().enumerate() {
+            if rank >= self.top && id != own {
+                continue;
+            }
             let Some(id) = id else { continue };
             if kept.iter().any(|(known, _)| *known == id) {
                 return Err(wrong(format!(

@@ -21,7 +21,10 @@ const TRIAL_TOKENS: usize = 8;
 /// itself. What a server says is used only where it read exactly the tokens that were sent.
 ///
 /// The prediction is [`Prediction::Sparse`] with [`Support::TopK`]: log-probabilities at temperature
-/// 1 under the teacher's whole distribution, and in the tail what all other tokens have.
+/// 1 under the teacher's whole distribution, and in the tail what all other tokens have. The token
+/// that follows in the text is among them, in place of the least likely one if it has to be, so that
+/// what needs the probability of the text itself (`SampledReverseKl`, `SequenceReverseKl`) gets the
+/// server's. Only a server that takes nothing but text does not tell it for the last row of a segment.
 #[derive(Debug)]
 pub struct EndpointTeacher {
     endpoint: Arc<Endpoint>,
@@ -31,7 +34,7 @@ pub struct EndpointTeacher {
 }
 
 impl EndpointTeacher {
-    /// A teacher for students of `vocabulary`, whose predictions name the `top` likeliest tokens.
+    /// A teacher for students of `vocabulary`, whose predictions name `top` tokens.
     ///
     /// The endpoint must know the bytes of the student's tokens. Where the server reads token ids, a
     /// few tokens of the vocabulary are scored to see that it reads the same ones.
@@ -84,8 +87,12 @@ impl EndpointTeacher {
         &self.endpoint
     }
 
-    /// What is scored of a segment: up to its last row that counts.
-    fn document(&self, batch: &HostBatch, segment: &Segment) -> Result<Vec<u32>, TeacherError> {
+    /// What is scored of a segment, up to its last row that counts, and the token behind that.
+    fn document<'a>(
+        &self,
+        tokens: &'a [u32],
+        segment: &Segment,
+    ) -> Result<(&'a [u32], Option<u32>), TeacherError> {
         let length = segment
             .positions
             .last()
@@ -96,7 +103,7 @@ impl EndpointTeacher {
                 length: length + 1,
                 max_positions: most,
             }),
-            _ => Ok(batch.tokens(segment)[..length].to_vec()),
+            _ => Ok((&tokens[..length], tokens.get(length).copied())),
         }
     }
 }
@@ -126,23 +133,21 @@ impl Teacher for EndpointTeacher {
             .iter()
             .filter(|segment| !segment.positions.is_empty())
             .collect();
-        let documents = segments.iter().map(|segment| self.document(&host, segment));
-        let documents: Vec<Vec<u32>> = documents.collect::<Result<_, _>>()?;
-        let mut rows = Vec::with_capacity(host.rows());
-        for (segment, scored) in segments
+        let documents = segments
             .iter()
-            .zip(self.endpoint.score(&documents, self.top))
-        {
-            let scored = scored.map_err(source)?;
-            rows.extend(
-                segment
-                    .positions
-                    .iter()
-                    .map(|&at| scored[at as usize].clone()),
-            );
+            .map(|segment| self.document(host.tokens(segment), segment));
+        let documents: Vec<_> = documents.collect::<Result<_, _>>()?;
+        let scored = self.endpoint.score_cut(&documents, self.top);
+        let mut rows = Vec::with_capacity(host.rows());
+        for (segment, scored) in segments.iter().zip(scored) {
+            let (scored, tokens) = (scored.map_err(source)?, host.tokens(segment));
+            rows.extend(segment.positions.iter().map(|&at| {
+                let at = at as usize;
+                (scored[at].clone(), tokens.get(at + 1).copied())
+            }));
         }
         Ok(TeacherSignal {
-            prediction: sparse(rows, &device),
+            prediction: sparse(rows, self.top, &device),
             tapped: Tapped::default(),
         })
     }
@@ -152,15 +157,16 @@ fn source(error: impl std::error::Error + Send + Sync + 'static) -> TeacherError
     TeacherError::Source(Box::new(error))
 }
 
-/// One rectangle: as many tokens in each row as all rows have, the others in the tail.
-fn sparse(rows: Vec<NextToken>, device: &Device) -> Prediction {
+/// One rectangle: as many tokens in each row as all rows have and were asked for, the one of the text
+/// among them, the others in the tail.
+fn sparse(rows: Vec<(NextToken, Option<u32>)>, top: usize, device: &Device) -> Prediction {
     let n = rows.len();
-    let k = rows
-        .iter()
-        .map(|row| row.token_ids.len())
-        .min()
-        .unwrap_or(1);
-    let rows: Vec<NextToken> = rows.into_iter().map(|row| row.first(k)).collect();
+    let named = rows.iter().map(|(row, _)| row.token_ids.len());
+    let k = named.min().unwrap_or(1).min(top);
+    let rows: Vec<NextToken> = rows
+        .into_iter()
+        .map(|(row, own)| row.narrowed(k, own))
+        .collect();
     let ids = rows.iter().flat_map(|row| &row.token_ids);
     let ids: Vec<i32> = ids.map(|id| id.cast_signed()).collect();
     let log_probs: Vec<f32> = rows.iter().flat_map(|row| row.log_probs.clone()).collect();

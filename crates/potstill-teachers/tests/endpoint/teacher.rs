@@ -205,16 +205,15 @@ fn batch(documents: [&[u32]; 3]) -> TokenBatch {
     TokenBatch::from_rows(&[packed, other], 0, &plain_device())
 }
 
-/// Every context of a row that counts, in order.
-fn contexts(documents: [&[u32]; 3]) -> Vec<Vec<u32>> {
+/// Every context of a row that counts, in order, with the token that follows.
+fn contexts(documents: [&[u32]; 3]) -> Vec<(Vec<u32>, u32)> {
     let [first, second, third] = documents;
     let all = |tokens: &[u32]| {
         (1..tokens.len())
-            .map(|n| tokens[..n].to_vec())
+            .map(|n| (tokens[..n].to_vec(), tokens[n]))
             .collect::<Vec<_>>()
     };
-    let counted =
-        |(n, context): (usize, Vec<u32>)| (1..third.len() - 2).contains(&n).then_some(context);
+    let counted = |(n, context)| (1..third.len() - 2).contains(&n).then_some(context);
     let third = all(third).into_iter().enumerate().filter_map(counted);
     all(first)
         .into_iter()
@@ -239,8 +238,11 @@ fn teaches_what_the_model_says(server: &Server, documents: [&[u32]; 3], k: usize
     assert_eq!(token_ids.dims(), [contexts.len(), k]);
     let ids: Vec<i64> = token_ids.into_data().iter::<i64>().collect();
     let (log_probs, tail) = (values(&log_probs), values(&tail));
-    for (row, context) in contexts.iter().enumerate() {
-        let expected = likeliest(context, k);
+    for (row, (context, own)) in contexts.iter().enumerate() {
+        let mut expected = likeliest(context, k);
+        if expected.iter().all(|(id, _)| id != own) {
+            expected[k - 1] = (*own, self::log_probs(context)[*own as usize]);
+        }
         let mut rest = 1.0;
         for (column, (id, log_prob)) in expected.into_iter().enumerate() {
             let at = row * k + column;
@@ -303,7 +305,7 @@ fn an_echo_of_text_teaches_where_the_tokens_are_the_same() {
     assert_eq!(rows, contexts(documents).len());
     let ids: Vec<i64> = token_ids.into_data().iter::<i64>().collect();
     let (log_probs_of_rows, tail) = (values(&log_probs), values(&tail));
-    for (row, context) in contexts(documents).iter().enumerate() {
+    for (row, (context, _)) in contexts(documents).iter().enumerate() {
         let truth = self::log_probs(context);
         let mut mass = tail[row].exp();
         for at in row * k..(row + 1) * k {

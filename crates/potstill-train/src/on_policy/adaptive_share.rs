@@ -43,12 +43,13 @@ impl AdaptiveShareOptions {
     }
 }
 
-/// φ, the share of the student's text: a handle that a [`ReplayedRollouts`](crate::ReplayedRollouts)
+/// φ of DistiLLM, the share of the student's text: a handle that a [`ReplayedRollouts`](crate::ReplayedRollouts)
 /// reads and that, as a [`Callback`], learns the validation loss.
 ///
 /// Its state is saved and restored with the source.
 ///
 /// ```text
+/// let objective = SoftTarget::new(Divergence::skew_forward_kl(0.1)?);
 /// let share = AdaptiveShare::new(AdaptiveShareOptions::new("loss"))?;
 /// let source = ReplayedRollouts::new(loader, options, pad, &device, share.clone(), replay)?;
 /// Trainer::new(config, student, objective, teacher, source)?

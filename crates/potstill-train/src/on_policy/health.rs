@@ -40,6 +40,20 @@ impl Default for HealthLimits {
     }
 }
 
+impl HealthLimits {
+    /// A fifth of the way from each limit to what is sound.
+    fn clearly_kept(self) -> Self {
+        let towards = |limit: f64, sound: f64| limit + 0.2 * (sound - limit);
+        Self {
+            truncated: towards(self.truncated, 0.0),
+            length_growth: towards(self.length_growth, 1.0),
+            entropy_left: towards(self.entropy_left, 1.0),
+            repetition: towards(self.repetition, 0.0),
+            ..self
+        }
+    }
+}
+
 /// Means over some rollouts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,8 +190,9 @@ impl fmt::Display for RolloutWarning {
 
 /// Watches rollouts and warns when they get too long, too certain or go round in circles.
 ///
-/// A warning is given when a limit is crossed, and again only after it was kept for as many rollouts as
-/// are judged together.
+/// A warning is given when a limit is crossed. It ends when as many rollouts as are judged together were
+/// clearly better, a fifth of the way from the limit to what is sound, and may be given again only then:
+/// what hovers at a limit is said once.
 #[derive(Clone, Debug)]
 pub struct RolloutHealth {
     limits: HealthLimits,
@@ -222,8 +237,13 @@ impl RolloutHealth {
         let first = *self.seen.first.get_or_insert(now);
         let before = self.seen.holds;
         self.seen.holds = before.map(|rollouts| rollouts.saturating_sub(1));
+        for warning in self.judge(self.limits.clearly_kept(), first, now) {
+            if before[warning.index()] > 0 {
+                self.seen.holds[warning.index()] = most;
+            }
+        }
         let mut new = Vec::new();
-        for warning in self.judge(first, now) {
+        for warning in self.judge(self.limits, first, now) {
             self.seen.holds[warning.index()] = most;
             if before[warning.index()] == 0 {
                 tracing::warn!(warning = warning.name(), "{warning}");
@@ -235,10 +255,10 @@ impl RolloutHealth {
 
     fn judge(
         &self,
+        limits: HealthLimits,
         first: RolloutVitals,
         now: RolloutVitals,
     ) -> impl Iterator<Item = RolloutWarning> + use<> {
-        let limits = self.limits;
         let too_long = (self.can_end && now.truncated > limits.truncated)
             || now.length > limits.length_growth * first.length;
         let too_certain = now.entropy < limits.entropy_left * first.entropy;
@@ -352,6 +372,39 @@ mod tests {
             "repetition_loop",
             "mix the teacher into the sampling",
         );
+    }
+
+    #[test]
+    fn what_hovers_at_a_limit_is_said_once() {
+        let limits = HealthLimits {
+            rollouts: 32,
+            ..HealthLimits::default()
+        };
+        let mut health = RolloutHealth::new(limits, true);
+        // 0.625 of its trigrams were in it before: 16 of 32 such are over 0.3, 15 are below.
+        let circle = rollout(vec![7, 8, 7, 8, 7, 8, 7, 8, 7, END], -1.0);
+        // For far longer than is judged together in turns, so that its mean settles on either side.
+        let mut seen = |of_32: usize| -> Vec<&'static str> {
+            let is_circle = |i: usize| (i + 1) * of_32 / 32 > i * of_32 / 32;
+            let rollouts = (0..128).map(|i| {
+                if is_circle(i) {
+                    circle.clone()
+                } else {
+                    sound()
+                }
+            });
+            let warnings: Vec<_> = rollouts.flat_map(|rollout| health.see(&rollout)).collect();
+            warnings.iter().map(RolloutWarning::name).collect()
+        };
+        assert_eq!(seen(15), [""; 0]);
+        assert_eq!(seen(16), ["repetition_loop"]);
+        for _ in 0..5 {
+            assert_eq!(seen(15), [""; 0]);
+            assert_eq!(seen(16), [""; 0]);
+        }
+        // 12 of 32 are clearly below.
+        assert_eq!(seen(12), [""; 0]);
+        assert_eq!(seen(16), ["repetition_loop"]);
     }
 
     #[test]

@@ -6,7 +6,18 @@ use serde::{Deserialize, Serialize};
 use super::check_share;
 use crate::Error;
 
-/// λ, the share of samples that the student writes: linear in the number of the batch, then constant.
+/// λ of GKD, the share of samples that the student writes: linear in the number of the batch, then
+/// constant.
+///
+/// It becomes part of a [`Mixture`], and that of [`Rollouts`](crate::Rollouts). A share that follows
+/// the validation loss is an [`AdaptiveShare`](crate::AdaptiveShare).
+///
+/// ```
+/// # use potstill_train::{Mixture, StudentShare};
+/// // Nothing but data at first, half and half from batch 1000 on.
+/// let mixture = Mixture::PerSample(StudentShare::linear(0.0, 0.5, 1000)?);
+/// # Ok::<(), potstill_train::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudentShare {

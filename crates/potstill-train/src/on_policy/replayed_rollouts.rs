@@ -32,6 +32,9 @@ use crate::{BatchSource, BoxError, Demands, Error};
 
 /// Batches of data, of what the student writes behind their prompts, or of what it wrote before.
 ///
+/// The source of DistiLLM; its objective is a skew divergence, and [`AdaptiveShare`] shows how both
+/// come together.
+///
 /// The data are as for [`Rollouts`](crate::Rollouts); each batch takes the next ones, wherever its
 /// samples come from.
 ///

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod features;
+mod reference;
 mod sequence_level;
 mod several_teachers;
 mod stages;

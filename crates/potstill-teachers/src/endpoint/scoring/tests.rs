@@ -32,6 +32,7 @@ fn score(
     let known = known();
     let document = Document {
         tokens,
+        follower: None,
         known: &known,
         takes_ids,
         top,
@@ -52,11 +53,11 @@ fn next(token_ids: &[u32], log_probs: &[f32]) -> NextToken {
 }
 
 #[test]
-fn vllm_adds_the_texts_own_token_which_is_not_among_the_likeliest() {
+fn the_texts_own_token_is_named_behind_the_likeliest() {
     let answer = fixture!("vllm_prompt.json");
     let scored = score(ScoringApi::PromptLogprobs, &answer, &[0, 1, 2], true, 2).unwrap();
     let expected = [
-        next(&[2, 0], &[-0.5, -1.5]),
+        next(&[2, 0, 1], &[-0.5, -1.5, -3.0]),
         next(&[2, 3], &[-0.25, -2.0]),
         next(&[0, 1], &[-0.125, -2.5]),
     ];
@@ -88,6 +89,70 @@ fn an_echo_with_ids_tells_tokens_apart_that_look_alike() {
         next(&[2, 0], &[-0.5, -2.0]),
     ];
     assert_eq!(scored, expected);
+}
+
+#[test]
+fn an_own_token_that_is_not_among_the_likeliest_takes_its_mass_from_the_tail() {
+    let named = |answer: &Value, takes_ids| {
+        let scored = score(ScoringApi::Echo, answer, &[0, 1], takes_ids, 1).unwrap();
+        scored[0].clone()
+    };
+    for (mut answer, takes_ids) in [
+        (fixture!("potstill_echo.json"), true),
+        (fixture!("openai_echo.json"), false),
+    ] {
+        // The text's `b` is less likely than what is named.
+        let log_probs = &mut answer["choices"][0]["logprobs"];
+        log_probs["token_logprobs"][1] = (-1.75).into();
+        log_probs["top_logprobs"][1] = serde_json::json!({" c": -0.75});
+        if takes_ids {
+            log_probs["top_token_ids"][1] = serde_json::json!([2]);
+            log_probs["top_logprob_values"][1] = serde_json::json!([-0.75]);
+        }
+        assert_eq!(named(&answer, takes_ids), next(&[2, 1], &[-0.75, -1.75]));
+        // Both together cannot have more than there is.
+        let more = &mut answer["choices"][0]["logprobs"];
+        more["token_logprobs"][1] = (-0.5).into();
+        more["top_logprobs"][1] = serde_json::json!({" c": -0.5});
+        if takes_ids {
+            more["top_logprob_values"][1] = serde_json::json!([-0.5]);
+        }
+        let error = score(ScoringApi::Echo, &answer, &[0, 1], takes_ids, 1).unwrap_err();
+        assert!(error.to_string().contains("sum to 1.213"), "{error}");
+        // A server that does not tell it leaves it in the tail.
+        answer["choices"][0]["logprobs"]["token_logprobs"][1] = Value::Null;
+        assert_eq!(named(&answer, takes_ids), next(&[2], &[-0.5]));
+    }
+}
+
+#[test]
+fn what_follows_a_cut_document_is_sent_as_an_id_and_its_probability_is_read() {
+    let known = known();
+    let scoring = |takes_ids| Scoring {
+        api: ScoringApi::Echo,
+        top: 4,
+        takes_ids,
+        max_tokens: 0,
+    };
+    let with_ids = Document::new(&[0], Some(1), &known, scoring(true), 2);
+    assert_eq!(with_ids.prompt(), Ok(Prompt::Tokens(vec![0, 1])));
+    let mut answer = fixture!("potstill_echo.json");
+    let log_probs = &mut answer["choices"][0]["logprobs"];
+    log_probs["token_logprobs"][1] = (-2.5).into();
+    log_probs["top_token_ids"][1] = serde_json::json!([3, 4]);
+    log_probs["top_logprob_values"][1] = serde_json::json!([-1.0, -1.5]);
+    let positions = positions(ScoringApi::Echo, &answer).unwrap();
+    let scored = with_ids.predictions(&positions).unwrap();
+    assert_eq!(scored, [next(&[3, 4, 1], &[-1.0, -1.5, -2.5])]);
+    // The server must have read it, too.
+    let other = Document::new(&[0], Some(2), &known, scoring(true), 2);
+    let error = other.predictions(&positions).unwrap_err();
+    assert!(error.to_string().contains("token 1 is 1"), "{error}");
+    // Text could be read otherwise with it, and what has no bytes cannot be checked.
+    let as_text = Document::new(&[0], Some(1), &known, scoring(false), 2);
+    assert_eq!(as_text.prompt(), Ok(Prompt::Text("a".into())));
+    let unknown = Document::new(&[0], Some(9), &known, scoring(true), 2);
+    assert_eq!(unknown.prompt(), Ok(Prompt::Tokens(vec![0, 0])));
 }
 
 #[test]
@@ -178,6 +243,7 @@ fn a_segment_that_is_no_text_cannot_be_sent_as_text() {
     let known = known();
     let document = |tokens| Document {
         tokens,
+        follower: None,
         known: &known,
         takes_ids: false,
         top: 2,
@@ -191,10 +257,19 @@ fn a_segment_that_is_no_text_cannot_be_sent_as_text() {
 
 #[test]
 fn tokens_that_are_dropped_go_to_the_tail() {
-    let row = next(&[0, 1, 2], &[-1.0, -2.0, -3.0]).first(1);
-    let expected = next(&[0], &[-1.0]);
-    assert_eq!(row.token_ids, expected.token_ids);
-    assert!((row.tail - expected.tail).abs() < 1e-6);
+    let row = next(&[0, 1, 2], &[-1.0, -2.0, -3.0]);
+    for (k, own, expected) in [
+        (1, None, next(&[0], &[-1.0])),
+        (1, Some(2), next(&[2], &[-3.0])),
+        (2, Some(2), next(&[0, 2], &[-1.0, -3.0])),
+        (2, Some(1), next(&[0, 1], &[-1.0, -2.0])),
+        (2, Some(7), next(&[0, 1], &[-1.0, -2.0])),
+    ] {
+        let found = row.clone().narrowed(k, own);
+        assert_eq!(found.token_ids, expected.token_ids);
+        assert!((found.tail - expected.tail).abs() < 1e-6);
+    }
+    assert_eq!(row.clone().narrowed(3, Some(2)), row);
 }
 
 proptest! {

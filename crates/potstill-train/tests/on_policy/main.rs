@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod endpoint;
+mod together;
+
+use std::fmt::Debug;
 use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::Device;
 use burn::tensor::activation::log_softmax;
-use potstill_core::{CausalLm, GenerateOptions, TokenBatch, TokenRow};
+use potstill_core::{CausalLm, GenerateOptions, Objective, TokenBatch, TokenRow};
 use potstill_data::{Loader, LoaderOptions};
 use potstill_losses::{Divergence, SoftTarget};
 use potstill_teachers::ModelTeacher;
@@ -105,8 +109,7 @@ fn trainer(source: impl BatchSource<TableLm> + 'static, stop: Option<usize>) -> 
         })
 }
 
-/// The log without what a clock says.
-/// The lines of the log without what depends on the clock.
+/// The log without what depends on the clock.
 fn log(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     text.lines()
@@ -127,9 +130,14 @@ fn observed(log: &[Value], name: &str) -> Vec<f64> {
         .collect()
 }
 
-/// Student and log of 30 steps at once, and of a run that was stopped after `stop` and continued.
+/// The log of 30 steps at once; that of a run that was stopped after `stop` and continued is the same,
+/// and so is what `shown` shows of the student.
 #[track_caller]
-fn continues_exactly(run: impl Fn(Option<usize>) -> Run, stop: usize) -> Vec<Value> {
+fn continues_exactly<S: CausalLm, O: Objective, T: PartialEq + Debug>(
+    run: impl Fn(Option<usize>) -> Trainer<S, O>,
+    shown: impl Fn(&S) -> T,
+    stop: usize,
+) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let (whole, halves) = (folder.path().join("whole"), folder.path().join("halves"));
     let mut at_once = run(None).start_in(&whole).unwrap();
@@ -139,8 +147,7 @@ fn continues_exactly(run: impl Fn(Option<usize>) -> Run, stop: usize) -> Vec<Val
     drop(begun);
     let mut continued = run(None).continue_in(&halves).unwrap();
     assert_eq!(continued.run().unwrap().steps, 30);
-    let table = |run: &Run| run.student().probabilities();
-    assert_eq!(table(&continued), table(&at_once));
+    assert_eq!(shown(&continued.student()), shown(&at_once.student()));
     assert_eq!(log(&halves), log(&whole));
     log(&whole)
 }
@@ -156,7 +163,7 @@ fn a_run_with_replay_and_an_adaptive_share_continues_bit_for_bit() {
         trainer(replayed(&share), stop).callback(share)
     };
     for stop in [14, 23] {
-        let log = continues_exactly(run, stop);
+        let log = continues_exactly(run, TableLm::probabilities, stop);
         let share = observed(&log, "adaptive_share");
         assert_eq!(share[0], 0.0);
         assert!(share.windows(2).all(|pair| pair[0] <= pair[1]) && share[13] >= 0.5);
@@ -171,7 +178,8 @@ fn a_run_with_replay_and_an_adaptive_share_continues_bit_for_bit() {
 #[test]
 fn a_run_that_stops_between_two_refreshes_continues_bit_for_bit() {
     for stop in [4, 6, 13] {
-        let log = continues_exactly(|stop| trainer(windowed(), stop), stop);
+        let run = |stop| trainer(windowed(), stop);
+        let log = continues_exactly(run, TableLm::probabilities, stop);
         let staleness = observed(&log, "staleness");
         assert!(staleness.contains(&3.0) && staleness.contains(&0.0));
         let share = observed(&log, "student_share");
