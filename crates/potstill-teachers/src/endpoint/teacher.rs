@@ -87,12 +87,12 @@ impl EndpointTeacher {
         &self.endpoint
     }
 
-    /// What is scored of a segment, up to its last row that counts, and the token behind that.
+    /// What is scored of a segment: up to its last row that counts.
     fn document<'a>(
         &self,
         tokens: &'a [u32],
         segment: &Segment,
-    ) -> Result<(&'a [u32], Option<u32>), TeacherError> {
+    ) -> Result<&'a [u32], TeacherError> {
         let length = segment
             .positions
             .last()
@@ -103,7 +103,7 @@ impl EndpointTeacher {
                 length: length + 1,
                 max_positions: most,
             }),
-            _ => Ok((&tokens[..length], tokens.get(length).copied())),
+            _ => Ok(&tokens[..length]),
         }
     }
 }
@@ -133,18 +133,29 @@ impl Teacher for EndpointTeacher {
             .iter()
             .filter(|segment| !segment.positions.is_empty())
             .collect();
-        let documents = segments
-            .iter()
-            .map(|segment| self.document(host.tokens(segment), segment));
+        // What follows each row; that of the last one is no token of the batch.
+        let targets = batch.row_targets().try_into_data().map_err(source)?;
+        let targets: Vec<Option<u32>> = targets
+            .iter::<i64>()
+            .map(|target| u32::try_from(target).ok())
+            .collect();
+        let documents = segments.iter().map(|segment| {
+            let follower = targets[segment.rows.clone()].last().copied().flatten();
+            let document = self.document(host.tokens(segment), segment);
+            document.map(|tokens| (tokens, follower))
+        });
         let documents: Vec<_> = documents.collect::<Result<_, _>>()?;
         let scored = self.endpoint.score_cut(&documents, self.top);
         let mut rows = Vec::with_capacity(host.rows());
         for (segment, scored) in segments.iter().zip(scored) {
-            let (scored, tokens) = (scored.map_err(source)?, host.tokens(segment));
-            rows.extend(segment.positions.iter().map(|&at| {
-                let at = at as usize;
-                (scored[at].clone(), tokens.get(at + 1).copied())
-            }));
+            let scored = scored.map_err(source)?;
+            let positions = segment.positions.iter();
+            let own = &targets[segment.rows.clone()];
+            rows.extend(
+                positions
+                    .zip(own)
+                    .map(|(&at, &own)| (scored[at as usize].clone(), own)),
+            );
         }
         Ok(TeacherSignal {
             prediction: sparse(rows, self.top, &device),

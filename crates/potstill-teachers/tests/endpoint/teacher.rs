@@ -213,7 +213,9 @@ fn contexts(documents: [&[u32]; 3]) -> Vec<(Vec<u32>, u32)> {
             .map(|n| (tokens[..n].to_vec(), tokens[n]))
             .collect::<Vec<_>>()
     };
-    let counted = |(n, context)| (1..third.len() - 2).contains(&n).then_some(context);
+    let counted = |(n, context): (usize, (Vec<u32>, u32))| {
+        (1..third.len() - 2).contains(&n).then_some(context)
+    };
     let third = all(third).into_iter().enumerate().filter_map(counted);
     all(first)
         .into_iter()
