@@ -121,8 +121,10 @@ pub(crate) fn run(settings: &Settings, teacher: &Path, out: &Path) -> Result<()>
     let fastest = theirs.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
     if let (Some(best), Some(fastest)) = (best, fastest) {
         println!(
-            "{:.1} % of the best agreement that PyTorch reaches, in {:.2} times the time of the fastest of its recipes",
+            "{:.1} % of the best agreement that PyTorch reaches, in {:.2} times the time of that recipe and {:.2} times \
+             that of the fastest",
             100.0 * ours.top1_agreement / best.top1_agreement,
+            ours.seconds / best.seconds,
             ours.seconds / fastest.seconds,
         );
     }

@@ -2,6 +2,9 @@
 
 use potstill_core::TokenRow;
 
+use super::check;
+use crate::Error;
+
 /// One document of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Passage {
@@ -50,6 +53,16 @@ impl Passage {
     }
 }
 
+/// A document of one token has no place in a row, so nobody can continue it.
+pub(super) fn check_prompts(rows: &[TokenRow]) -> Result<(), Error> {
+    check(
+        "data",
+        "a row without a document",
+        !rows.iter().any(TokenRow::is_empty),
+        "documents of at least two tokens",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +78,16 @@ mod tests {
         assert!(passages[0].has_completion() && !passages[1].has_completion());
         let expected = TokenRow::document(&[1, 2, 3, 4], &[0.0, 0.0, 0.5, 1.0]);
         assert_eq!(passages[0].row(), expected);
+    }
+
+    #[test]
+    fn a_row_that_nobody_can_continue_is_refused() {
+        let row = |tokens: &[u32]| TokenRow::document(tokens, &vec![0.0; tokens.len()]);
+        check_prompts(&[row(&[1, 2])]).unwrap();
+        let error = check_prompts(&[row(&[1, 2]), row(&[1])]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "data is a row without a document, it must be documents of at least two tokens"
+        );
     }
 }

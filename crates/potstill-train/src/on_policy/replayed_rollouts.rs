@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::adaptive_share::AdaptiveShare;
 use super::health::HealthLimits;
-use super::passage::Passage;
+use super::passage::{Passage, check_prompts};
 use super::replay::{Buffer, Kept, ReplayOptions};
 use super::stream;
 use super::writer::Writer;
@@ -87,7 +87,7 @@ impl<S: CausalLm + Generate> ReplayedRollouts<S> {
     ///
     /// # Errors
     ///
-    /// When a setting makes no sense, or a document of the data has no completion.
+    /// When a setting makes no sense, a document of the data has no completion, or a row no document.
     pub fn new(
         loader: Loader,
         options: GenerateOptions,
@@ -97,6 +97,7 @@ impl<S: CausalLm + Generate> ReplayedRollouts<S> {
         replay: ReplayOptions,
     ) -> Result<Self, Error> {
         replay.validate()?;
+        check_prompts(loader.rows())?;
         let mut passages = loader.rows().iter().flat_map(Passage::of_row);
         if passages.any(|passage| !passage.has_completion()) {
             return Err(Error::Config {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::health::HealthLimits;
 use super::mixture::Mixture;
-use super::passage::Passage;
+use super::passage::{Passage, check_prompts};
 use super::writer::Writer;
 use super::{check, stream};
 use crate::{BatchSource, BoxError, Demands, Error};
@@ -115,13 +115,14 @@ impl<S: CausalLm + Generate> Rollouts<S> {
     ///
     /// # Errors
     ///
-    /// When no new token may be written or the sampling makes no sense.
+    /// When no new token may be written, the sampling makes no sense, or a row has no document.
     pub fn new(
         loader: Loader,
         options: GenerateOptions,
         pad_token: u32,
         device: &Device,
     ) -> Result<Self, Error> {
+        check_prompts(loader.rows())?;
         Ok(Self {
             writer: Writer::new(options, pad_token, device)?,
             window: Window::at(loader.state()),
