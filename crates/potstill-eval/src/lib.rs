@@ -14,6 +14,8 @@
 //! - [`Gates`] say whether [`Results`] are good enough, and fail closed; a [`Registry`] keeps versions of
 //!   models that never change, and moves an alias only to one that passed; [`MlflowClient`] shows them
 //!   to others (feature `mlflow`, on by default).
+//! - [`ModelCard`] is the `README.md` of a model's folder, from what is known of it; what is not known is
+//!   said to be missing.
 //! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
@@ -74,10 +76,12 @@ mod file;
 mod gates;
 mod held_out;
 mod interval;
+mod markdown;
 mod mcnemar;
 mod metrics_log;
 #[cfg(feature = "mlflow")]
 mod mlflow;
+mod model_card;
 mod number;
 mod paired;
 mod peak_memory;
@@ -111,6 +115,7 @@ pub use metrics_log::{LineProblem, LogKind, LogLine, MetricsLog};
 pub use mlflow::{
     MlflowClient, MlflowError, MlflowMetric, MlflowPushed, MlflowRun, MlflowStatus, MlflowVersion,
 };
+pub use model_card::{CardFile, CardSource, ModelCard};
 pub use paired::{PairedComparison, PairedOptions, PairedTest};
 pub use peak_memory::peak_rss_bytes;
 pub use permutation::SignFlips;

@@ -158,6 +158,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: Box<GgufProblem>,
     },
+    /// A model or a tokenizer that a GGUF file cannot hold, or that its readers would compute otherwise.
+    #[error("a GGUF file cannot hold {what}; {expected}")]
+    NotInGguf {
+        /// What it cannot hold.
+        what: String,
+        /// What would be accepted.
+        expected: &'static str,
+    },
     /// A student of no blocks, or of more than its teacher has.
     #[error("{chosen} blocks are chosen; choose from 1 to the teacher's {n_layers}")]
     LayerCount {
@@ -273,7 +281,7 @@ pub enum Error {
         values: usize,
     },
     /// A block type that can be read, but not written.
-    #[error("{block_type} blocks cannot be written; F32, F16, BF16, Q8_0 and Q4_0 can")]
+    #[error("{block_type} blocks cannot be written; F32, F16, BF16, Q8_0, Q5_0, Q4_0 and Q4_K can")]
     NotEncoded {
         /// The type.
         block_type: BlockType,

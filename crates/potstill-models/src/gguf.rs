@@ -1,9 +1,9 @@
-//! Reading GGUF, the format of llama.cpp: one file with metadata, tokenizer and quantized weights.
+//! GGUF, the format of llama.cpp: one file with metadata, tokenizer and quantized weights.
 //!
 //! ```text
 //! "GGUF" · version · tensor count · metadata count
-//! metadata: key · type · value                          config.rs, tokenizer.rs
-//! tensors:  name · dimensions · block type · offset     tensor_info.rs
+//! metadata: key · type · value                          config.rs, describe.rs, tokenizer.rs
+//! tensors:  name · dimensions · block type · offset     tensor_info.rs, header.rs
 //! padding to the alignment
 //! blocks                                                block_type.rs, dequantize.rs, quantize.rs
 //! ```
@@ -16,11 +16,14 @@
 mod block_type;
 mod config;
 mod dequantize;
+mod describe;
+mod header;
 mod names;
 mod problem;
 mod quantize;
 mod reader;
 mod rope;
+mod save;
 mod tensor_info;
 mod tokenizer;
 mod value;
@@ -36,6 +39,7 @@ pub use dequantize::dequantize;
 pub use problem::GgufProblem;
 pub use quantize::quantize;
 use reader::HeaderReader;
+pub use save::{GgufOptions, GgufSummary, WidenedTensor, save_gguf};
 use tensor_info::TensorInfo;
 pub use value::MetadataValue;
 

@@ -5,7 +5,7 @@
 //!   which also serves Mistral, SmolLM2, Qwen2 and Qwen3) and [`Gpt2`]. [`BertEncoder`] is BERT.
 //!   All are wired from one set of blocks.
 //! - [`Checkpoint`] opens a Hugging Face folder or a GGUF file, [`save_pretrained`] writes a folder
-//!   that `transformers` loads.
+//!   that `transformers` loads, [`save_gguf`] a file that llama.cpp runs.
 //! - [`derive_student`] makes a student from its teacher and says which layers correspond:
 //!   [`Importance`] and [`DepthSearch`] say which parts matter, [`students_that_fit`] how large it
 //!   may be, [`LanguageModel::restricted_to`] cuts the vocabulary, and [`LowRankHead`] the head.
@@ -74,7 +74,10 @@ pub use derive::{
 };
 pub use error::Error;
 pub use generate::{Guidance, write_together};
-pub use gguf::{BlockType, GgufFile, GgufProblem, MetadataValue, dequantize, quantize};
+pub use gguf::{
+    BlockType, GgufFile, GgufOptions, GgufProblem, GgufSummary, MetadataValue, WidenedTensor,
+    dequantize, quantize, save_gguf,
+};
 pub use gpt2::Gpt2;
 pub use language_model::LanguageModel;
 pub use llama::Llama;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{GateReport, Verdict};
+use crate::markdown::escaped;
 use crate::number::{NONE, thousands};
 
 impl GateReport {
@@ -38,16 +39,4 @@ impl GateReport {
         }
         text
     }
-}
-
-/// Text that stays in its cell and is no markup.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if "\\`*|<>[]".contains(c) {
-            escaped.push('\\');
-        }
-        escaped.push(if c.is_control() { ' ' } else { c });
-    }
-    escaped
 }

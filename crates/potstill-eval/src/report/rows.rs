@@ -8,23 +8,23 @@ use crate::{HeldOut, Interval, Profile};
 
 /// One metric of every model.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// What is measured, with an arrow towards the better, held by a space that does not break.
-    pub(super) label: String,
-    pub(super) unit: &'static str,
+    pub(crate) label: String,
+    pub(crate) unit: &'static str,
     /// One cell for each model.
-    pub(super) cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Cell {
-    pub(super) value: String,
-    pub(super) interval: Option<String>,
+pub(crate) struct Cell {
+    pub(crate) value: String,
+    pub(crate) interval: Option<String>,
 }
 
 impl Report {
     /// The metrics that at least one model has.
-    pub(super) fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         let held_out = |value: fn(&HeldOut) -> f64| {
             move |model: &ModelReport| {
                 model

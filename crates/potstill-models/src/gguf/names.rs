@@ -1,39 +1,63 @@
-//! From GGUF's names and row order to those of Hugging Face.
+//! Between GGUF's names and row order and those of Hugging Face.
+
+/// Parts outside the blocks: GGUF, Hugging Face.
+const PARTS: &[(&str, &str)] = &[
+    ("token_embd", "model.embed_tokens"),
+    ("output_norm", "model.norm"),
+    ("output", "lm_head"),
+];
+
+/// Parts of a block: GGUF, Hugging Face.
+const BLOCK_PARTS: &[(&str, &str)] = &[
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
 
 /// The Hugging Face name of a tensor of the Llama and Qwen families.
 pub(super) fn hugging_face(name: &str) -> Option<String> {
-    let (stem, kind) = name.rsplit_once('.')?;
-    if !matches!(kind, "weight" | "bias") {
-        return None;
-    }
-    let path = match stem {
-        "token_embd" => "model.embed_tokens".to_owned(),
-        "output_norm" => "model.norm".to_owned(),
-        "output" => "lm_head".to_owned(),
-        _ => {
-            let (block, part) = stem.strip_prefix("blk.")?.split_once('.')?;
-            let block: usize = block.parse().ok()?;
-            format!("model.layers.{block}.{}", block_part(part)?)
-        }
+    let (stem, kind) = stem_and_kind(name)?;
+    let path = if let Some(rest) = stem.strip_prefix("blk.") {
+        let (block, part) = block_and_part(rest)?;
+        let (_, path) = BLOCK_PARTS.iter().find(|(gguf, _)| *gguf == part)?;
+        format!("model.layers.{block}.{path}")
+    } else {
+        let (_, path) = PARTS.iter().find(|(gguf, _)| *gguf == stem)?;
+        (*path).to_owned()
     };
     Some(format!("{path}.{kind}"))
 }
 
-fn block_part(part: &str) -> Option<&'static str> {
-    Some(match part {
-        "attn_norm" => "input_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "attn_q_norm" => "self_attn.q_norm",
-        "attn_k_norm" => "self_attn.k_norm",
-        "ffn_norm" => "post_attention_layernorm",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
-        _ => return None,
-    })
+/// The other way round: what GGUF calls a tensor of the Llama and Qwen families.
+pub(super) fn gguf(name: &str) -> Option<String> {
+    let (path, kind) = stem_and_kind(name)?;
+    let stem = if let Some(rest) = path.strip_prefix("model.layers.") {
+        let (block, part) = block_and_part(rest)?;
+        let (stem, _) = BLOCK_PARTS.iter().find(|(_, path)| *path == part)?;
+        format!("blk.{block}.{stem}")
+    } else {
+        let (stem, _) = PARTS.iter().find(|(_, known)| *known == path)?;
+        (*stem).to_owned()
+    };
+    Some(format!("{stem}.{kind}"))
+}
+
+fn stem_and_kind(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once('.')
+        .filter(|(_, kind)| matches!(*kind, "weight" | "bias"))
+}
+
+fn block_and_part(rest: &str) -> Option<(usize, &str)> {
+    let (block, part) = rest.split_once('.')?;
+    Some((block.parse().ok()?, part))
 }
 
 /// Rows of a query or key projection for rotate-half rotary embeddings.
@@ -45,20 +69,37 @@ fn block_part(part: &str) -> Option<&'static str> {
 /// here[h · d + half · d/2 + i] = file[h · d + 2 · i + half]     d rows a head, half 0 or 1
 /// ```
 pub(super) fn rotate_half_rows(values: &[f32], rows: usize, n_heads: usize) -> Option<Vec<f32>> {
+    reordered(values, rows, n_heads, |row, half_rows| {
+        2 * (row % half_rows) + row / half_rows
+    })
+}
+
+/// The inverse of [`rotate_half_rows`]: the row order of a file, from that of rotate-half.
+pub(super) fn neighboring_rows(values: &[f32], rows: usize, n_heads: usize) -> Option<Vec<f32>> {
+    reordered(values, rows, n_heads, |row, half_rows| {
+        half_rows * (row % 2) + row / 2
+    })
+}
+
+/// Rows within each head, taken from where `source` says for a row and half the rows of a head.
+fn reordered(
+    values: &[f32],
+    rows: usize,
+    n_heads: usize,
+    source: impl Fn(usize, usize) -> usize,
+) -> Option<Vec<f32>> {
     let head_rows = rows.checked_div(n_heads)?;
     if rows == 0 || head_rows * n_heads != rows || !head_rows.is_multiple_of(2) {
         return None;
     }
     let width = values.len() / rows;
-    let mut rotated = Vec::with_capacity(values.len());
+    let mut taken = Vec::with_capacity(values.len());
     for head in values.chunks_exact(head_rows * width) {
-        for half in 0..2 {
-            for pair in head.chunks_exact(2 * width) {
-                rotated.extend_from_slice(&pair[half * width..][..width]);
-            }
+        for row in 0..head_rows {
+            taken.extend_from_slice(&head[source(row, head_rows / 2) * width..][..width]);
         }
     }
-    Some(rotated)
+    Some(taken)
 }
 
 #[cfg(test)]
@@ -84,6 +125,7 @@ mod tests {
             ),
         ] {
             assert_eq!(hugging_face(gguf).as_deref(), Some(expected));
+            assert_eq!(super::gguf(expected).as_deref(), Some(gguf));
         }
     }
 
@@ -110,6 +152,7 @@ mod tests {
         let rows: Vec<f32> = rotated.chunks(2).map(|row| row[0]).collect();
         assert_eq!(rows, [0., 2., 1., 3., 4., 6., 5., 7.]);
         assert!(rotated.chunks(2).all(|row| row[1] == row[0] + 0.5));
+        assert_eq!(neighboring_rows(&rotated, 8, 2), Some(values));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! f32 to blocks of quantized values.
 
+mod basic;
+mod q4_k;
+
 use rayon::prelude::*;
 
 use super::BlockType;
@@ -8,9 +11,10 @@ use crate::Error;
 /// Blocks that one task encodes.
 const BLOCKS_PER_TASK: usize = 64;
 
-/// The bytes of whole blocks of type `F32`, `F16`, `BF16`, `Q8_0` or `Q4_0`.
+/// The bytes of whole blocks of type `F32`, `F16`, `BF16`, `Q8_0`, `Q5_0`, `Q4_0` or `Q4_K`.
 ///
-/// The rounding is that of ggml's reference encoder.
+/// The rounding is that of ggml's reference encoder, but for `Q4_K`, whose scales and minima are
+/// searched for.
 ///
 /// # Errors
 ///
@@ -37,8 +41,10 @@ pub fn quantize(block_type: BlockType, values: &[f32]) -> Result<Vec<u8>, Error>
         BlockType::Bf16 => |values, bytes| {
             bytes.copy_from_slice(&half::bf16::from_f32(values[0]).to_le_bytes());
         },
-        BlockType::Q8_0 => q8_0,
-        BlockType::Q4_0 => q4_0,
+        BlockType::Q8_0 => basic::q8_0,
+        BlockType::Q5_0 => basic::q5_0,
+        BlockType::Q4_0 => basic::q4_0,
+        BlockType::Q4K => q4_k::q4_k,
         other => return Err(Error::NotEncoded { block_type: other }),
     };
     let (per_block, block_bytes) = (block_type.values_per_block(), block_type.bytes_per_block());
@@ -64,39 +70,7 @@ pub fn quantize(block_type: BlockType, values: &[f32]) -> Result<Vec<u8>, Error>
     Ok(bytes)
 }
 
-/// 32 signed bytes behind their scale, the largest magnitude over 127.
-fn q8_0(values: &[f32], block: &mut [u8]) {
-    let largest = values
-        .iter()
-        .fold(0.0f32, |most, value| most.max(value.abs()));
-    let scale = largest / 127.0;
-    let inverse = inverse(scale);
-    block[..2].copy_from_slice(&half::f16::from_f32(scale).to_le_bytes());
-    for (byte, value) in block[2..].iter_mut().zip(values) {
-        *byte = ((value * inverse).round() as i8).cast_unsigned();
-    }
-}
-
-/// 32 numbers from 0 to 15, of which 8 is zero, behind their scale; the second half lies in the
-/// upper bits of the first.
-fn q4_0(values: &[f32], block: &mut [u8]) {
-    let furthest = values.iter().fold(0.0f32, |furthest, &value| {
-        if value.abs() > furthest.abs() {
-            value
-        } else {
-            furthest
-        }
-    });
-    let scale = furthest / -8.0;
-    let inverse = inverse(scale);
-    block[..2].copy_from_slice(&half::f16::from_f32(scale).to_le_bytes());
-    let number = |value: f32| ((value * inverse + 8.5) as u8).min(15);
-    let (low, high) = values.split_at(16);
-    for ((byte, &low), &high) in block[2..].iter_mut().zip(low).zip(high) {
-        *byte = number(low) | number(high) << 4;
-    }
-}
-
+/// 1/x, and 0 for 0.
 fn inverse(scale: f32) -> f32 {
     if scale == 0.0 { 0.0 } else { scale.recip() }
 }
@@ -120,14 +94,19 @@ mod tests {
         let other = quantize(BlockType::Q6K, &[0.0; 256])
             .unwrap_err()
             .to_string();
-        assert!(other.contains("Q6_K") && other.contains("Q8_0"), "{other}");
+        assert!(other.contains("Q6_K") && other.contains("Q4_K"), "{other}");
     }
 
     #[test]
     fn zeros_stay_zeros() {
-        for block_type in [BlockType::Q8_0, BlockType::Q4_0] {
-            let bytes = quantize(block_type, &[0.0; 64]).unwrap();
-            assert_eq!(dequantize(block_type, &bytes).unwrap(), [0.0; 64]);
+        for block_type in [
+            BlockType::Q8_0,
+            BlockType::Q5_0,
+            BlockType::Q4_0,
+            BlockType::Q4K,
+        ] {
+            let bytes = quantize(block_type, &[0.0; 256]).unwrap();
+            assert_eq!(dequantize(block_type, &bytes).unwrap(), [0.0; 256]);
         }
     }
 
@@ -140,6 +119,7 @@ mod tests {
                 (BlockType::F16, largest / 1024.0),
                 (BlockType::Bf16, largest / 128.0),
                 (BlockType::Q8_0, largest / 127.0 * 0.6),
+                (BlockType::Q5_0, largest / 16.0 * 1.01),
                 (BlockType::Q4_0, largest / 8.0 * 1.01),
             ] {
                 let restored = dequantize(block_type, &quantize(block_type, &values).unwrap()).unwrap();
@@ -151,7 +131,7 @@ mod tests {
 
         #[test]
         fn what_was_quantized_once_stays(values in proptest::collection::vec(-9.0f32..9.0, 32)) {
-            for block_type in [BlockType::Q8_0, BlockType::Q4_0] {
+            for block_type in [BlockType::Q8_0, BlockType::Q5_0, BlockType::Q4_0] {
                 let once = dequantize(block_type, &quantize(block_type, &values).unwrap()).unwrap();
                 let twice = dequantize(block_type, &quantize(block_type, &once).unwrap()).unwrap();
                 prop_assert_eq!(once, twice);

@@ -24,6 +24,20 @@ pub(super) const FACTORS: &str = "rope_freqs.weight";
 /// Largest relative error of a reproduced factor: they are stored in f32.
 const TOLERANCE: f64 = 1e-3;
 
+/// The factor that divides each frequency, as [`FACTORS`] holds them.
+#[expect(clippy::cast_possible_truncation, reason = "files hold f32")]
+pub(super) fn factors(rope: &Rope, head_dim: usize) -> Vec<f32> {
+    let plain = Rope {
+        theta: rope.theta,
+        scaling: None,
+    };
+    let scaled = rope.frequencies(head_dim);
+    let pairs = plain.frequencies(head_dim).into_iter().zip(scaled);
+    pairs
+        .map(|(plain, scaled)| (plain / scaled) as f32)
+        .collect()
+}
+
 /// How the file changes the rotary frequencies, if at all.
 pub(super) fn scaling(file: &GgufFile, head_dim: usize) -> Result<Option<RopeScaling>, Error> {
     if let Some(info) = file.tensors.get(FACTORS) {
@@ -168,23 +182,9 @@ mod tests {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "files hold f32")]
     fn stored(scaling: &RopeScaling, theta: f64, head_dim: usize) -> Vec<f32> {
-        let plain = Rope {
-            theta,
-            scaling: None,
-        }
-        .frequencies(head_dim);
-        let scaled = Rope {
-            theta,
-            scaling: Some(scaling.clone()),
-        }
-        .frequencies(head_dim);
-        plain
-            .iter()
-            .zip(scaled)
-            .map(|(plain, scaled)| (plain / scaled) as f32)
-            .collect()
+        let scaling = Some(scaling.clone());
+        factors(&Rope { theta, scaling }, head_dim)
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The tokenizer in a GGUF file, as the files that Hugging Face reads.
 
+mod export;
 mod post_processor;
 mod pre_tokenizer;
 mod vocabulary;
 
+pub(super) use export::metadata;
 use potstill_core::SpecialTokens;
 use pre_tokenizer::PreTokenizer;
 use serde_json::{Map, Value, json};
@@ -11,6 +13,9 @@ use vocabulary::{TOKENS, TokenType};
 
 use super::{GgufFile, GgufProblem};
 use crate::Error;
+
+/// The kind of tokenizer of a file that has none.
+const NO_VOCABULARY: &str = "no_vocab";
 
 impl GgufFile {
     /// The text of a `tokenizer.json`; `None` where the file holds no tokenizer.
@@ -24,7 +29,7 @@ impl GgufFile {
     /// When the tokenizer is not byte-level BPE, its pre-tokenizer is unknown, or its parts do not
     /// fit together.
     pub fn tokenizer_json(&self) -> Result<Option<String>, Error> {
-        if self.metadata("tokenizer.ggml.model").is_none() {
+        if !self.has_tokenizer() {
             return Ok(None);
         }
         let found = self.text("tokenizer.ggml.model")?;
@@ -72,7 +77,7 @@ impl GgufFile {
     ///
     /// As of `tokenizer_json`.
     pub fn tokenizer_config_json(&self) -> Result<Option<String>, Error> {
-        if self.metadata("tokenizer.ggml.model").is_none() {
+        if !self.has_tokenizer() {
             return Ok(None);
         }
         let vocabulary = self.vocabulary()?;
@@ -118,6 +123,9 @@ impl GgufFile {
     ///
     /// When an id is beyond the list of tokens.
     pub fn special_tokens(&self) -> Result<SpecialTokens, Error> {
+        if !self.has_tokenizer() {
+            return Ok(SpecialTokens::default());
+        }
         let text = |role| Ok(self.token(role)?.map(|(_, text)| text.to_owned()));
         Ok(SpecialTokens {
             bos: text("bos")?,
@@ -125,6 +133,11 @@ impl GgufFile {
             pad: text("padding")?,
             unk: text("unknown")?,
         })
+    }
+
+    fn has_tokenizer(&self) -> bool {
+        self.metadata("tokenizer.ggml.model")
+            .is_some_and(|kind| ![Some(NO_VOCABULARY), Some("none")].contains(&kind.as_str()))
     }
 
     /// Id and text of the token with a role, such as `"eos"`.

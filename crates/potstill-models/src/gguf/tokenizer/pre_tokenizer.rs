@@ -44,6 +44,19 @@ impl PreTokenizer {
             .map(|(_, rule)| *rule)
     }
 
+    /// What files call the rule of a `tokenizer.json`, if it is one of these.
+    pub(super) fn name_of(tokenizer: &Value) -> Option<&'static str> {
+        let steps = steps_of(&tokenizer["pre_tokenizer"])?;
+        let (model, normalizer) = (&tokenizer["model"], &tokenizer["normalizer"]);
+        let (name, _) = Self::NAMES.iter().find(|(_, rule)| {
+            let same_steps = steps_of(&rule.to_json()).as_ref() == Some(&steps);
+            let same_normalizer = rule.normalizer()["type"] == normalizer["type"];
+            let ignores_merges = model["ignore_merges"] == true;
+            same_steps && same_normalizer && ignores_merges == rule.ignores_merges()
+        })?;
+        Some(name)
+    }
+
     /// Whether a word that is a token is taken whole, merges or not.
     pub(super) fn ignores_merges(self) -> bool {
         self == Self::Llama3
@@ -72,6 +85,28 @@ impl PreTokenizer {
         let rest = byte_level(self == Self::Digits);
         json!({"type": "Sequence", "pretokenizers": [first, rest]})
     }
+}
+
+/// What a pre-tokenizer does, step by step: its names, without what changes no token.
+fn steps_of(pre_tokenizer: &Value) -> Option<Vec<(&str, &str)>> {
+    let kind = pre_tokenizer["type"].as_str()?;
+    let step = match kind {
+        "Sequence" => {
+            let parts = pre_tokenizer["pretokenizers"].as_array()?.iter();
+            let parts: Option<Vec<_>> = parts.map(steps_of).collect();
+            return Some(parts?.concat());
+        }
+        "ByteLevel" if pre_tokenizer["add_prefix_space"] != false => return None,
+        // Files from before the option existed cut by GPT-2's rule.
+        "ByteLevel" if pre_tokenizer["use_regex"] == false => "",
+        "ByteLevel" => "words",
+        "Digits" if pre_tokenizer["individual_digits"] == true => "individual",
+        "Split" if pre_tokenizer["behavior"] == "Isolated" && pre_tokenizer["invert"] != true => {
+            pre_tokenizer["pattern"]["Regex"].as_str()?
+        }
+        _ => return None,
+    };
+    Some(vec![(kind, step)])
 }
 
 fn split(regex: &str) -> Value {

@@ -6,8 +6,8 @@ use crate::Error;
 use crate::gguf::{GgufFile, GgufProblem};
 
 pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
-const MERGES: &str = "tokenizer.ggml.merges";
-const TOKEN_TYPES: &str = "tokenizer.ggml.token_type";
+pub(super) const MERGES: &str = "tokenizer.ggml.merges";
+pub(super) const TOKEN_TYPES: &str = "tokenizer.ggml.token_type";
 
 /// What `tokenizer.ggml.token_type` says of a token.
 #[derive(Clone, Copy, PartialEq)]
@@ -19,6 +19,18 @@ pub(super) enum TokenType {
     UserDefined,
     /// Fills the embedding table, never produced from text.
     Unused,
+}
+
+impl TokenType {
+    /// What files call it.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            Self::Normal => 1,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+        }
+    }
 }
 
 /// The tokens of a file.
