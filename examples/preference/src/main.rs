@@ -76,7 +76,6 @@ fn main() -> Result<()> {
     // The reference is the student as it was.
     let (student, reference) = (before.clone(), ModelTeacher::new(&before));
     let after = train(student, objective, reference, rows, steps, 1e-4)?;
-
     let exam = examination::items(1_000, &tokenizer)?;
     for (name, student) in [("before", &before), ("after", &after)] {
         let choice = likelier(student, &tokenizer, &held_out)?;
