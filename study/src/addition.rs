@@ -14,8 +14,6 @@ use potstill::core::{
 use potstill::data::{Loader, LoaderOptions, TextTokenizer};
 use potstill::eval::Item;
 use potstill::models::{Checkpoint, DerivedStudent, LanguageModel, StudentShape};
-use potstill::teachers::ModelTeacher;
-use potstill::train::LoaderBatches;
 use quickstart::addition::Problem;
 use quickstart::{examination, teacher_folder, training_row};
 use rand::SeedableRng;
@@ -23,9 +21,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::cost::{Bill, Billed};
+use crate::cost::Bill;
 use crate::job::{Arm, Job, Outcome};
-use crate::learn::{Lesson, own_answers};
+use crate::learn::Lesson;
 use crate::said::{Said, Text};
 use crate::students::Beginnings;
 
@@ -114,7 +112,6 @@ impl Addition {
         };
         let Settings { steps, batch, .. } = self.settings;
         let loader = Loader::new(rows, LoaderOptions::shuffled(batch, job.seed))?;
-        let pad = self.tokenizer.pad_id();
         let lesson = Lesson {
             job,
             steps,
@@ -122,21 +119,14 @@ impl Addition {
             d_teacher: self.teacher.d_model(),
         };
         let student = self.student(job)?;
-        let learned = if job.arm.is_on_policy() {
-            let teacher = Billed::new(ModelTeacher::new(&self.teacher), &bill);
-            let options = GenerateOptions {
-                sampling: Sampling::temperature(1.0),
-                seed: job.seed,
-                ..examination::answering(&self.tokenizer)
-            };
-            lesson.learn(student, teacher, own_answers(loader, options, pad)?)?
-        } else {
-            if job.arm.divergence()?.is_some() {
-                bill.add(self.said.scoring);
-            }
-            let source = LoaderBatches::new(loader, pad, &Device::default());
-            lesson.learn(student, Said::teacher(&self.folder)?, source)?
+        let writing = GenerateOptions {
+            sampling: Sampling::temperature(1.0),
+            seed: job.seed,
+            ..examination::answering(&self.tokenizer)
         };
+        let said = (&self.said, self.folder.as_path());
+        let rows = (loader, self.tokenizer.pad_id());
+        let learned = lesson.attend(student, &self.teacher, said, rows, writing, &bill)?;
         Ok(Outcome {
             validation: self.measure(&learned.student, &self.division.validation)?["exact_match"],
             test: self.measure(&learned.student, &self.division.test)?,

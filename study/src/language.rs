@@ -18,13 +18,12 @@ use potstill::data::{
 };
 use potstill::eval::{HeldOut, held_out};
 use potstill::models::{Checkpoint, DerivedStudent, LanguageModel, StudentShape};
-use potstill::teachers::{CachedTeacher, ModelTeacher};
-use potstill::train::LoaderBatches;
+use potstill::teachers::CachedTeacher;
 use serde::Serialize;
 
-use crate::cost::{Bill, Billed};
+use crate::cost::Bill;
 use crate::job::{Arm, Job, Outcome};
-use crate::learn::{Lesson, own_answers};
+use crate::learn::Lesson;
 use crate::said::{Said, Text};
 use crate::students::Beginnings;
 
@@ -126,7 +125,6 @@ impl Language {
         };
         let Settings { steps, batch, .. } = self.settings;
         let loader = Loader::new(rows, LoaderOptions::shuffled(batch, job.seed))?;
-        let device = Device::default();
         let lesson = Lesson {
             job,
             steps,
@@ -134,17 +132,9 @@ impl Language {
             d_teacher: self.teacher.d_model(),
         };
         let student = self.student(job)?;
-        let learned = if job.arm.is_on_policy() {
-            let teacher = Billed::new(ModelTeacher::new(&self.teacher), &bill);
-            let source = own_answers(loader, continuing(&self.settings, job.seed), 0)?;
-            lesson.learn(student, teacher, source)?
-        } else {
-            if job.arm.divergence()?.is_some() {
-                bill.add(self.said.scoring);
-            }
-            let source = LoaderBatches::new(loader, 0, &device);
-            lesson.learn(student, Said::teacher(&self.folder)?, source)?
-        };
+        let writing = continuing(&self.settings, job.seed);
+        let said = (&self.said, self.folder.as_path());
+        let learned = lesson.attend(student, &self.teacher, said, (loader, 0), writing, &bill)?;
         let validation = self.measure(&learned.student, "validation", &self.division.validation)?;
         Ok(Outcome {
             validation: validation["top1_agreement"],

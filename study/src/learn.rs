@@ -1,6 +1,7 @@
 //! Training one student: what all tasks have in common.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -10,14 +11,15 @@ use potstill::core::{CausalLm, GenerateOptions, Objective, Teacher, Vocabulary};
 use potstill::data::Loader;
 use potstill::losses::{HardTargetConfig, HiddenDistance, HiddenMatchConfig, SoftTarget};
 use potstill::models::{DerivedStudent, LanguageModel};
-use potstill::teachers::NoTeacher;
+use potstill::teachers::{ModelTeacher, NoTeacher};
 use potstill::train::{
-    AdamWConfig, BatchSource, Decay, Event, Flow, Mixture, Rollouts, Schedule, StudentShare,
-    Trainer, TrainerConfig,
+    AdamWConfig, BatchSource, Decay, Event, Flow, LoaderBatches, Mixture, Rollouts, Schedule,
+    StudentShare, Trainer, TrainerConfig,
 };
 
-use crate::cost::Bill;
+use crate::cost::{Bill, Billed};
 use crate::job::{Arm, Job, Outcome};
+use crate::said::Said;
 
 /// A student and how it came about.
 pub(crate) struct Learned {
@@ -38,8 +40,30 @@ pub(crate) struct Lesson<'a> {
 }
 
 impl Lesson<'_> {
+    /// Has `student` learn the rows of `loader` as the arm says: on-policy from the teacher itself, which
+    /// reads what the student wrote as `writing` says; otherwise from what it `said` of the rows.
+    pub(crate) fn attend(
+        &self,
+        student: DerivedStudent,
+        teacher: &LanguageModel,
+        (said, cache): (&Said, &Path),
+        (loader, pad_token): (Loader, u32),
+        writing: GenerateOptions,
+        bill: &Bill,
+    ) -> Result<Learned> {
+        if self.job.arm.is_on_policy() {
+            let teacher = Billed::new(ModelTeacher::new(teacher), bill);
+            return self.learn(student, teacher, own_answers(loader, writing, pad_token)?);
+        }
+        if self.job.arm.divergence()?.is_some() {
+            bill.add(said.scoring);
+        }
+        let source = LoaderBatches::new(loader, pad_token, &Device::default());
+        self.learn(student, Said::teacher(cache)?, source)
+    }
+
     /// Trains `student` as the arm says, on what comes from `source`.
-    pub(crate) fn learn(
+    fn learn(
         &self,
         student: DerivedStudent,
         teacher: impl Teacher + 'static,
@@ -114,7 +138,7 @@ impl Lesson<'_> {
 /// Batches of which half of the samples are the student's own, at temperature 1: TRL's mixture for GKD.
 ///
 /// Four batches are written at once, since that costs little more than one.
-pub(crate) fn own_answers(
+fn own_answers(
     loader: Loader,
     options: GenerateOptions,
     pad_token: u32,
