@@ -95,6 +95,9 @@ mod results;
 mod samples;
 mod scores;
 mod sha256;
+mod tasks;
+mod text_metrics;
+mod text_model;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use chart::{Chart, Point, Scale, Series};
@@ -130,3 +133,11 @@ pub use report::{ModelReport, ModelRole, Report};
 pub use results::{Better, Metric, Results, TaskIdentity};
 pub use samples::{Sample, SampleAnswer, samples};
 pub use scores::{ItemScore, Scores};
+pub use tasks::{HarnessResults, Task, TaskError, TaskMetric, TaskRun, TaskSample};
+pub use text_metrics::{
+    AnswerMatch, BleuCounts, ChrfCounts, ChrfWords, Rouge, final_number, rouge_l, rouge_n,
+    same_final_number, token_f1,
+};
+pub use text_model::{
+    EndpointTextModel, GenerateUntil, LocalTextModel, LogLikelihood, ScoredTokens, TextModel,
+};
