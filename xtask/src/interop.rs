@@ -2,6 +2,7 @@
 
 mod gguf;
 mod llama;
+mod lm_eval;
 mod mlflow;
 mod page;
 mod transformers;
@@ -36,6 +37,8 @@ pub(crate) struct Arguments {
 enum Program {
     /// A run and a version of a model to MLflow's server and back.
     Mlflow,
+    /// Tasks by us, and by lm-evaluation-harness through our server.
+    LmEval,
     /// GGUF files in every type to gguf-py.
     Gguf,
     /// GGUF files in every type to llama.cpp, which continues prompts.
@@ -59,6 +62,10 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
     let checkpoint = arguments.checkpoint.clone().unwrap_or_else(fetched);
     let (title, outcome) = match arguments.program {
         Program::Mlflow => ("MLflow", mlflow::run(&python)?),
+        Program::LmEval => {
+            let outcome = lm_eval::run(project.root(), &python, &checkpoint)?;
+            ("lm-evaluation-harness", outcome)
+        }
         Program::Gguf => ("gguf-py", gguf::run(project.root(), &python, &checkpoint)?),
         Program::Llama => {
             let outcome = llama::run(project.root(), &checkpoint, &arguments.modules)?;

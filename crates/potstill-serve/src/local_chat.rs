@@ -120,6 +120,10 @@ impl LocalChat {
         &self.parts.tokenizer
     }
 
+    pub(crate) fn template(&self) -> Option<&ChatTemplate> {
+        self.parts.template.as_ref()
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.parts.engine
     }

@@ -39,6 +39,7 @@ use metrics::Metrics;
 /// | `POST /v1/completions` | text or token ids; with `echo`, `logprobs` and `max_tokens: 0` it scores prompts |
 /// | `GET /v1/models` | the model's name and context |
 /// | `POST /tokenize`, `POST /detokenize` | text or a conversation to token ids, and back |
+/// | `GET /tokenizer_info` | special tokens and chat template, for clients such as lm-evaluation-harness |
 /// | `GET /health` | 200, or 503 while it shuts down |
 /// | `GET /metrics` | OpenMetrics text for Prometheus |
 ///

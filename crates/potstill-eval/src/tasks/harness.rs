@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use jiff::Zoned;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::keys::FEWSHOT_SEED;
@@ -12,19 +13,24 @@ use super::task_run::{TaskMetric, TaskRun, TaskSample};
 use crate::{Better, Error, TextModel, file};
 
 /// What a model got on some tasks, for programs that read the files of lm-evaluation-harness:
-/// `results_DATE.json`, and `samples_TASK_DATE.jsonl` for each task.
+/// `results_DATE.json`, and `samples_TASK_DATE.jsonl` for each task. The date is that of UTC.
 #[derive(Clone, Debug)]
 pub struct HarnessResults<'a> {
     runs: &'a [TaskRun],
-    begun: Zoned,
-    seconds: f64,
+    begun: Timestamp,
+    took: Duration,
     model: Map<String, Value>,
 }
 
 impl<'a> HarnessResults<'a> {
-    /// `runs` of `model` that were begun at `begun` and took so many `seconds`.
+    /// `runs` of `model` that were begun at a time and took some.
     #[must_use]
-    pub fn new(runs: &'a [TaskRun], model: &dyn TextModel, begun: Zoned, seconds: f64) -> Self {
+    pub fn new(
+        runs: &'a [TaskRun],
+        model: &dyn TextModel,
+        begun: SystemTime,
+        took: Duration,
+    ) -> Self {
         let tokenizer = model.tokenizer();
         let specials = tokenizer.special_tokens();
         let token = |token: &Option<String>| {
@@ -45,8 +51,9 @@ impl<'a> HarnessResults<'a> {
         );
         Self {
             runs,
-            begun,
-            seconds,
+            // Only a clock that is off by thousands of years has no date.
+            begun: Timestamp::try_from(begun).unwrap_or(Timestamp::UNIX_EPOCH),
+            took,
             model: described,
         }
     }
@@ -113,7 +120,7 @@ impl<'a> HarnessResults<'a> {
                 "fewshot_seed": FEWSHOT_SEED,
             },
             "git_hash": null,
-            "date": self.begun.timestamp().as_microsecond() as f64 / 1e6,
+            "date": self.begun.as_microsecond() as f64 / 1e6,
             "pretty_env_info": format!("potstill {}", env!("CARGO_PKG_VERSION")),
             "transformers_version": "N/A",
             "lm_eval_version": "N/A",
@@ -124,7 +131,7 @@ impl<'a> HarnessResults<'a> {
             "fewshot_as_multiturn": false,
             "chat_template": null,
             "chat_template_sha": null,
-            "total_evaluation_time_seconds": self.seconds.to_string(),
+            "total_evaluation_time_seconds": self.took.as_secs_f64().to_string(),
         });
         if let Value::Object(json) = &mut json {
             json.extend(self.model.clone());

@@ -111,7 +111,9 @@ impl Templates {
                     match python::literal(&text) {
                         Some(Value::Array(choices)) => choices,
                         _ => {
-                            return Err(format!("`doc_to_choice` gives {text:?}, which is no list"));
+                            return Err(format!(
+                                "`doc_to_choice` gives {text:?}, which is no list"
+                            ));
                         }
                     }
                 }

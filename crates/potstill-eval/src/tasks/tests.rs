@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use potstill_data::TextTokenizer;
 use serde::Deserialize;
@@ -157,8 +158,8 @@ fn assert_as_recorded(name: &str, recorded: &Recorded) {
         }
     }
     let runs = [run];
-    let begun = jiff::Zoned::new(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
-    let json = HarnessResults::new(&runs, &rule(), begun, 1.5).to_json();
+    let json =
+        HarnessResults::new(&runs, &rule(), SystemTime::UNIX_EPOCH, Duration::ZERO).to_json();
     let results = json["results"][name].as_object().unwrap();
     assert_eq!(results.len(), recorded.results.len(), "{name}: {results:?}");
     for (key, expected) in &recorded.results {
@@ -234,11 +235,8 @@ fn the_files_are_those_that_the_harness_writes() {
     let folder = tempfile::tempdir().unwrap();
     let task = Task::read(fixture("claims.yaml")).unwrap().with_limit(2);
     let runs = [task.run(&rule()).unwrap()];
-    let begun = jiff::Zoned::new(
-        "2026-11-22T15:00:00.25Z".parse().unwrap(),
-        jiff::tz::TimeZone::UTC,
-    );
-    let path = HarnessResults::new(&runs, &rule(), begun, 2.0)
+    let begun = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_359_600_250);
+    let path = HarnessResults::new(&runs, &rule(), begun, Duration::from_secs(2))
         .write(folder.path())
         .unwrap();
     assert!(

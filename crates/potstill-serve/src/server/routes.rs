@@ -14,12 +14,13 @@ use serde_json::json;
 use super::api_error::ApiError;
 use super::{App, auth, chat, completions, reply, tokenize};
 
-const ENDPOINTS: [&str; 7] = [
+const ENDPOINTS: [&str; 8] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/models",
     "/tokenize",
     "/detokenize",
+    "/tokenizer_info",
     "/metrics",
     "/health",
 ];
@@ -32,6 +33,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/v1/models", get(models))
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
+        .route("/tokenizer_info", get(tokenize::tokenizer_info))
         .route("/metrics", get(metrics))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

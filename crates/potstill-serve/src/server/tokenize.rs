@@ -1,10 +1,11 @@
-//! `/tokenize` and `/detokenize`.
+//! `/tokenize`, `/detokenize` and `/tokenizer_info`.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use potstill_data::ChatTemplate;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -66,6 +67,21 @@ pub(super) async fn tokenize(
         "token_strs": strings,
     });
     Ok(json(StatusCode::OK, &answer))
+}
+
+/// What a client needs to tokenize as this server does, in the keys of `tokenizer_config.json`.
+pub(super) async fn tokenizer_info(State(app): State<Arc<App>>) -> Response {
+    let specials = app.chat.tokenizer().special_tokens();
+    let info = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": specials.bos,
+        "eos_token": specials.eos,
+        "pad_token": specials.pad,
+        "unk_token": specials.unk,
+        "model_max_length": app.chat.max_positions(),
+        "chat_template": app.chat.template().map(ChatTemplate::source),
+    });
+    json(StatusCode::OK, &info)
 }
 
 pub(super) async fn detokenize(

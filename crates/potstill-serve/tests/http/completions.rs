@@ -1,4 +1,4 @@
-//! `/v1/completions`, `/v1/models`, `/tokenize` and `/detokenize`.
+//! `/v1/completions`, `/v1/models`, `/tokenize`, `/detokenize` and `/tokenizer_info`.
 
 use burn::prelude::*;
 use potstill_core::{CausalLm, Generate, GenerateOptions, TokenBatch, TokenRow};
@@ -237,5 +237,47 @@ async fn text_becomes_tokens_and_text_again() {
             Some("tokens".into()),
             "there is no token 9999, only 267 of them".into()
         )
+    );
+}
+
+#[tokio::test]
+async fn the_tokenizer_says_what_clients_need_to_use_it_from_afar() {
+    let server = server();
+    let info = get(&server, "/tokenizer_info").await.ok();
+    assert_eq!(info["bos_token"], "<s>");
+    assert_eq!(info["eos_token"], "<|im_end|>");
+    assert_eq!(info["pad_token"], Value::Null);
+    assert_eq!(info["model_max_length"], CONTEXT);
+    assert!(
+        info["chat_template"]
+            .as_str()
+            .is_some_and(|template| template.contains("im_start"))
+    );
+}
+
+/// The contract of lm-evaluation-harness: behind the prompt's tokens stands exactly one more.
+#[tokio::test]
+async fn scoring_with_one_new_token_puts_it_behind_the_prompt() {
+    let server = server();
+    let prompt = tokenizer().encode("two and two", false).unwrap();
+    let body = json!({"prompt": [prompt], "max_tokens": 1, "temperature": 0, "seed": 1234,
+        "logprobs": 1, "echo": true});
+    let answer = post(&server, "/v1/completions", body).await.ok();
+    let log_probs = &answer["choices"][0]["logprobs"];
+    for name in ["tokens", "token_logprobs", "top_logprobs"] {
+        assert_eq!(
+            log_probs[name].as_array().unwrap().len(),
+            prompt.len() + 1,
+            "{name}"
+        );
+    }
+    assert_eq!(log_probs["token_logprobs"][0], Value::Null);
+    // Greedy or not is read from whether the token's own number is the largest one named.
+    let last = prompt.len();
+    let named = log_probs["top_logprobs"][last].as_object().unwrap();
+    assert!(
+        named
+            .values()
+            .any(|value| *value == log_probs["token_logprobs"][last])
     );
 }
