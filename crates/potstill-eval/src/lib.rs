@@ -9,6 +9,7 @@
 //! - [`PairedComparison`] is A/B on the same items: bootstrap, permutation and McNemar's test, errors
 //!   that know of clusters, the smallest effect that could have been seen; [`holm`] and
 //!   [`benjamini_hochberg`] are for many tests at once.
+//! - [`Calibration`] says whether a model is right as often as it claims.
 //! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
 //!   closed, with intervals of a [`PairedBootstrap`].
 //! - [`Gates`] say whether [`Results`] are good enough, and fail closed; a [`Registry`] keeps versions of
@@ -65,6 +66,7 @@
 //! ```
 
 mod bootstrap;
+mod calibration;
 mod chart;
 mod chat_trial;
 mod clusters;
@@ -97,6 +99,7 @@ mod scores;
 mod sha256;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
+pub use calibration::{Calibration, ReliabilityBin};
 pub use chart::{Chart, Point, Scale, Series};
 pub use chat_trial::{ChatItem, ChatTrial};
 pub use comparison::{Comparison, Share};
