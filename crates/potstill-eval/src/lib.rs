@@ -17,7 +17,8 @@
 //!   to others (feature `mlflow`, on by default).
 //! - [`ModelCard`] is the `README.md` of a model's folder, from what is known of it; what is not known is
 //!   said to be missing.
-//! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
+//! - [`profile`] measures what a model costs: parameters, bytes, arithmetic, time to the first token and
+//!   between tokens, throughput, memory, energy, money.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
 //!   self-contained HTML page.
@@ -123,7 +124,10 @@ pub use paired::{PairedComparison, PairedOptions, PairedTest};
 pub use peak_memory::peak_rss_bytes;
 pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
-pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
+pub use profile::{
+    EnergyMeter, EnergyReading, MachinePrice, Profile, ProfileOptions, Quantiles, TokenLatency,
+    TokenWork, bytes_on_disk, memory_bandwidth, profile,
+};
 pub use provenance::Provenance;
 pub use registry::{
     Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,
