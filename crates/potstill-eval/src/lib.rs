@@ -9,6 +9,7 @@
 //! - [`PairedComparison`] is A/B on the same items: bootstrap, permutation and McNemar's test, errors
 //!   that know of clusters, the smallest effect that could have been seen; [`holm`] and
 //!   [`benjamini_hochberg`] are for many tests at once.
+//! - [`Calibration`] says whether a model is right as often as it claims.
 //! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
 //!   closed, with intervals of a [`PairedBootstrap`].
 //! - [`Gates`] say whether [`Results`] are good enough, and fail closed; a [`Registry`] keeps versions of
@@ -16,7 +17,8 @@
 //!   to others (feature `mlflow`, on by default).
 //! - [`ModelCard`] is the `README.md` of a model's folder, from what is known of it; what is not known is
 //!   said to be missing.
-//! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
+//! - [`profile`] measures what a model costs: parameters, bytes, arithmetic, time to the first token and
+//!   between tokens, throughput, memory, energy, money.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
 //!   self-contained HTML page.
@@ -65,6 +67,7 @@
 //! ```
 
 mod bootstrap;
+mod calibration;
 mod chart;
 mod chat_trial;
 mod clusters;
@@ -97,6 +100,7 @@ mod scores;
 mod sha256;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
+pub use calibration::{Calibration, ReliabilityBin};
 pub use chart::{Chart, Point, Scale, Series};
 pub use chat_trial::{ChatItem, ChatTrial};
 pub use comparison::{Comparison, Share};
@@ -120,7 +124,10 @@ pub use paired::{PairedComparison, PairedOptions, PairedTest};
 pub use peak_memory::peak_rss_bytes;
 pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
-pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
+pub use profile::{
+    EnergyMeter, EnergyReading, MachinePrice, Profile, ProfileOptions, Quantiles, TokenLatency,
+    TokenWork, bytes_on_disk, memory_bandwidth, profile,
+};
 pub use provenance::Provenance;
 pub use registry::{
     Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,

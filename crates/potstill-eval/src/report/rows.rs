@@ -36,7 +36,8 @@ impl Report {
         let cost = |value: fn(&Profile) -> Option<f64>| {
             move |model: &ModelReport| model.profile.as_ref().and_then(value).map(significant)
         };
-        let parameters = |model: &ModelReport| model.profile.map(|p| thousands(p.parameters));
+        let parameters =
+            |model: &ModelReport| model.profile.as_ref().map(|p| thousands(p.parameters));
         let agreement =
             |model: &ModelReport| model.held_out.map(|found| percent(found.top1_agreement));
         let rows = [
