@@ -126,7 +126,7 @@ pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
 pub use profile::{
     EnergyMeter, EnergyReading, MachinePrice, Profile, ProfileOptions, Quantiles, TokenLatency,
-    TokenWork, bytes_on_disk, memory_bandwidth, profile,
+    TokenWork, bytes_in_memory, bytes_on_disk, memory_bandwidth, profile,
 };
 pub use provenance::Provenance;
 pub use registry::{

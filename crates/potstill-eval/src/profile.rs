@@ -26,7 +26,7 @@ use crate::{Error, peak_rss_bytes};
 pub use bandwidth::memory_bandwidth;
 pub use energy::{EnergyMeter, EnergyReading};
 pub use price::MachinePrice;
-pub use size::bytes_on_disk;
+pub use size::{bytes_in_memory, bytes_on_disk};
 pub use token_latency::{Quantiles, TokenLatency};
 pub use work::TokenWork;
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::prelude::*;
+use burn::tensor::DType;
+use burn::tensor::quantization::quantized_data_len;
 
 use crate::Error;
 
@@ -27,6 +29,12 @@ pub fn bytes_on_disk(path: &Path) -> Result<u64, Error> {
         .sum()
 }
 
+/// Bytes of a model's parameters in memory, with the scales of quantized ones; a tied one counts once.
+#[must_use]
+pub fn bytes_in_memory(model: &impl Module) -> u64 {
+    of_parameters(model).1
+}
+
 /// Number of parameters, and their bytes.
 pub(super) fn of_parameters(model: &impl Module) -> (u64, u64) {
     let mut size = ParameterSize::default();
@@ -45,6 +53,9 @@ impl ModuleVisitor for ParameterSize {
         let tensor = param.val();
         let elements = tensor.shape().num_elements();
         self.elements += elements as u64;
-        self.bytes += (elements * tensor.dtype().size()) as u64;
+        self.bytes += match tensor.dtype() {
+            DType::QFloat(scheme) => quantized_data_len(&scheme, &tensor.shape()) as u64,
+            dtype => (elements * dtype.size()) as u64,
+        };
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use burn::module::Param;
 use burn::prelude::*;
 use potstill_core::{
     Encoded, FinishReason, GenerateError, Generation, LmHead, StopRule, Taps, TokenBatch,
@@ -230,4 +231,16 @@ fn a_folder_is_as_large_as_its_files() {
     assert_eq!(bytes_on_disk(&folder.path().join("a")).unwrap(), 10);
     let error = bytes_on_disk(&folder.path().join("missing")).unwrap_err();
     assert!(error.to_string().contains("missing"), "{error}");
+}
+
+#[test]
+fn scales_of_quantized_weights_take_memory() {
+    use burn::tensor::quantization::{QuantScheme, QuantValue, ScaleDtype};
+    let scheme = QuantScheme::default()
+        .with_value(QuantValue::Q8S)
+        .per_block([32, 1], ScaleDtype::F32);
+    let weight = Tensor::<2>::ones([64, 10], &plain_device());
+    assert_eq!(bytes_in_memory(&Param::from_tensor(weight.clone())), 2560);
+    let quantized = Param::from_tensor(weight.quantize_dynamic(&scheme));
+    assert_eq!(bytes_in_memory(&quantized), 640 + 4 * 20);
 }
