@@ -19,6 +19,9 @@
 //!   said to be missing.
 //! - [`profile`] measures what a model costs: parameters, bytes, arithmetic, time to the first token and
 //!   between tokens, throughput, memory, energy, money.
+//! - [`Sweep`] measures several students, each once; [`Pareto`] says which are worth what they cost,
+//!   [`MinimalViable`] which is the smallest that passes the gates, and a [`Suggestion`] what the numbers
+//!   call for.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
 //!   self-contained HTML page.
@@ -87,6 +90,7 @@ mod mlflow;
 mod model_card;
 mod number;
 mod paired;
+mod pareto;
 mod peak_memory;
 mod permutation;
 mod power;
@@ -98,6 +102,8 @@ mod results;
 mod samples;
 mod scores;
 mod sha256;
+mod suggestions;
+mod sweep;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use calibration::{Calibration, ReliabilityBin};
@@ -121,6 +127,7 @@ pub use mlflow::{
 };
 pub use model_card::{CardFile, CardSource, ModelCard};
 pub use paired::{PairedComparison, PairedOptions, PairedTest};
+pub use pareto::{CostAxis, Pareto, ParetoPoint, Standing};
 pub use peak_memory::peak_rss_bytes;
 pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
@@ -137,3 +144,7 @@ pub use report::{ModelReport, ModelRole, Report};
 pub use results::{Better, Metric, Results, TaskIdentity};
 pub use samples::{Sample, SampleAnswer, samples};
 pub use scores::{ItemScore, Scores};
+pub use suggestions::{Evidence, Suggestion, SuggestionKind};
+pub use sweep::{
+    AnswerLengths, Candidate, JudgedCandidate, MinimalViable, Origin, Outcome, Sweep, SweepError,
+};
