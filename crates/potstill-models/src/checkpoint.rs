@@ -51,13 +51,7 @@ impl Checkpoint {
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
         {
-            let file = GgufFile::open(path)?;
-            let config = file.config()?;
-            return Ok(Self {
-                path: path.to_path_buf(),
-                config,
-                kind: Kind::Gguf(Box::new(file)),
-            });
+            return Self::from_gguf(GgufFile::open(path)?);
         }
         let config_path = path.join("config.json");
         if !config_path.is_file() {
@@ -75,6 +69,19 @@ impl Checkpoint {
             path: path.to_path_buf(),
             config,
             kind: Kind::Folder,
+        })
+    }
+
+    /// A GGUF file that was opened already, or came as bytes.
+    ///
+    /// # Errors
+    ///
+    /// When its configuration is not [supported](GgufFile::config).
+    pub fn from_gguf(file: GgufFile) -> Result<Self, Error> {
+        Ok(Self {
+            path: file.origin().to_path_buf(),
+            config: file.config()?,
+            kind: Kind::Gguf(Box::new(file)),
         })
     }
 
