@@ -149,27 +149,50 @@ impl Reparameterizer for RoundWhenRead {
 }
 
 /// Keeps the chosen parameters as integers.
-struct Quantize {
+pub(crate) struct Quantize {
     ids: HashSet<ParamId>,
     blocks: WeightBlocks,
 }
 
+impl Quantize {
+    /// For these matrices of `model`, whose parameters may still have to be read.
+    pub(crate) fn new(
+        model: &LanguageModel,
+        blocks: WeightBlocks,
+        matrices: &Matrices,
+    ) -> Result<Self, Error> {
+        let ids = whole_blocks(model, matrices)?;
+        Ok(Self { ids, blocks })
+    }
+
+    /// Whether a parameter is one of them.
+    pub(crate) fn chooses(&self, id: ParamId) -> bool {
+        self.ids.contains(&id)
+    }
+
+    /// The integers of a weight.
+    pub(crate) fn apply<const D: usize>(&self, weight: Tensor<D>) -> Tensor<D> {
+        let dims = weight.dims();
+        let scheme = block_scheme(&weight.device(), QuantValue::Q8S);
+        let weight = weight.reshape([dims[0], dims[1..].iter().product()]);
+        let (codes, scales) = self.blocks.encode(weight);
+        // burn wants positive scales, and finds the codes again, as often with the other sign.
+        let rounded = (codes * scales.clone()).reshape(dims);
+        let scales = scales.abs().flatten(0, 2);
+        let global = None;
+        rounded.quantize(&scheme, QuantizationParameters { scales, global })
+    }
+}
+
 impl ModuleMapper for Quantize {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !self.ids.contains(&param.id) {
-            return param;
+        if self.chooses(param.id) {
+            param
+                .set_require_grad(false)
+                .map(|weight| self.apply(weight))
+        } else {
+            param
         }
-        param.set_require_grad(false).map(|weight| {
-            let dims = weight.dims();
-            let scheme = block_scheme(&weight.device(), QuantValue::Q8S);
-            let weight = weight.reshape([dims[0], dims[1..].iter().product()]);
-            let (codes, scales) = self.blocks.encode(weight);
-            // burn wants positive scales, and finds the codes again, as often with the other sign.
-            let rounded = (codes * scales.clone()).reshape(dims);
-            let scales = scales.abs().flatten(0, 2);
-            let global = None;
-            rounded.quantize(&scheme, QuantizationParameters { scales, global })
-        })
     }
 }
 
@@ -212,7 +235,9 @@ impl LanguageModel {
     /// It answers as a GGUF file of the same blocks does, and as a student that was trained with
     /// [`rounded_when_read`](Self::rounded_when_read). On flex a weight then takes one byte and an
     /// eighth with its scale, in 4 bits as well, and so much is read for each token; passes over many
-    /// rows make floats of one matrix at a time. Nothing of it can be trained, and
+    /// rows make floats of one matrix at a time.
+    /// [`Checkpoint::quantized_language_model`](crate::Checkpoint::quantized_language_model) reads a
+    /// model in this form, which never holds all of it in floats. Nothing of it can be trained, and
     /// [`save_pretrained`](crate::save_pretrained) writes what the integers stand for. Embeddings and
     /// head stay as they are.
     ///
@@ -234,8 +259,8 @@ impl LanguageModel {
     /// ```
     pub fn quantized(&self, blocks: WeightBlocks, matrices: &Matrices) -> Result<Self, Error> {
         let model = self.merged();
-        let ids = whole_blocks(&model, matrices)?;
-        Ok(model.map(&mut Quantize { ids, blocks }))
+        let mut quantize = Quantize::new(&model, blocks, matrices)?;
+        Ok(model.map(&mut quantize))
     }
 
     /// This model with the weights of the matrices rounded to such blocks whenever they are read,

@@ -64,6 +64,8 @@ impl TextModel {
     /// When the tokenizer cannot decode them.
     pub fn text(&self, tokens: &[u32]) -> Result<String> {
         let text = self.tokenizer.decode(tokens, true)?;
-        Ok(text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned())
+        Ok(text
+            .trim_end_matches(char::REPLACEMENT_CHARACTER)
+            .to_owned())
     }
 }

@@ -21,7 +21,11 @@ impl Writer {
     /// Reads a GGUF file; with `half`, its weights are kept in half precision.
     #[wasm_bindgen(constructor)]
     pub fn new(name: &str, bytes: Vec<u8>, half: bool) -> Result<Self, JsError> {
-        let dtype = if half { FloatDType::BF16 } else { FloatDType::F32 };
+        let dtype = if half {
+            FloatDType::BF16
+        } else {
+            FloatDType::F32
+        };
         let source = TextModel::read(name, bytes, dtype, &Device::flex());
         Ok(Self {
             source: source.map_err(to_js)?,

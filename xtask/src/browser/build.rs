@@ -46,8 +46,12 @@ fn has_target() -> Result<bool> {
 /// The version of the library, which the program has to have as well.
 fn wasm_bindgen_version(project: &Project) -> Result<String> {
     let lock = fs::read_to_string(project.root().join("Cargo.lock"))?;
-    let mut lines = lock.lines().skip_while(|line| *line != r#"name = "wasm-bindgen""#);
-    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = "));
+    let mut lines = lock
+        .lines()
+        .skip_while(|line| *line != r#"name = "wasm-bindgen""#);
+    let version = lines
+        .nth(1)
+        .and_then(|line| line.strip_prefix("version = "));
     let version = version.context("Cargo.lock does not name wasm-bindgen")?;
     Ok(version.trim_matches('"').to_owned())
 }

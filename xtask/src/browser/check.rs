@@ -73,10 +73,14 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     let Ok(body) = reported.recv_timeout(PATIENCE) else {
         bail!("the browser reported nothing within {PATIENCE:?}");
     };
-    let shown: Shown = serde_json::from_slice(&body).context("the visitor reports what is shown")?;
+    let shown: Shown =
+        serde_json::from_slice(&body).context("the visitor reports what is shown")?;
 
     println!("{}", shown.written);
-    println!("{} tokens, loading {}, memory {}", shown.tokens, shown.loading, shown.memory);
+    println!(
+        "{} tokens, loading {}, memory {}",
+        shown.tokens, shown.loading, shown.memory
+    );
     let rate = native.tokens_per_second.unwrap_or(f64::NAN);
     println!("{} tokens/s in the browser, {rate:.1} without", shown.rate);
     ensure!(

@@ -145,7 +145,19 @@ fn integers_can_be_chosen_and_saved() {
         .and_then(|saved| saved.language_model(FloatDType::F32, &Device::default()))
         .unwrap();
     let expected = logits(&rounded);
-    for found in [&quantized, &reloaded] {
+    let read = crate::Checkpoint::open(folder.path())
+        .and_then(|saved| {
+            let (blocks, matrices) = (WeightBlocks::Int4, &Matrices::Mlp);
+            let device = Device::default();
+            saved.quantized_language_model(blocks, matrices, FloatDType::F32, &device)
+        })
+        .unwrap();
+    for (model, expected) in [(&quantized, 6), (&reloaded, 0), (&read, 6)] {
+        let mut count = CountIntegers(0);
+        model.visit(&mut count);
+        assert_eq!(count.0, expected, "three matrices in each of two blocks");
+    }
+    for found in [&quantized, &reloaded, &read] {
         logits(found).assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
     }
     let named = Matrices::Named(vec!["no_proj".into()]);
@@ -160,6 +172,15 @@ fn a_block_of_zeros_stays_one() {
     let quantized = model.quantized(WeightBlocks::Int4, &Matrices::All).unwrap();
     let zeros = logits(&quantized);
     assert!(zeros.iter::<f32>().all(|logit| logit == 0.0), "{zeros}");
+}
+
+/// Parameters that are integers.
+struct CountIntegers(usize);
+
+impl burn::module::ModuleVisitor for CountIntegers {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += usize::from(matches!(param.val().dtype(), DType::QFloat(_)));
+    }
 }
 
 /// Sets everything to 0.
