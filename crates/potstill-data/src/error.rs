@@ -68,6 +68,17 @@ pub enum Error {
         /// What is wrong with it.
         problem: Box<RecordProblem>,
     },
+    /// A table that cannot be read.
+    #[error("{}, row {row} cannot be read", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// The row or line, from 1.
+        row: usize,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A row that no sane record fills.
     #[error("{}, row {row}: the record is longer than {limit} bytes", path.display())]
     RowTooLong {

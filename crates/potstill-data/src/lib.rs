@@ -136,7 +136,7 @@ pub use record::{Content, Layout, Record, RecordProblem};
 pub use stop_strings::StopStrings;
 #[cfg(feature = "parquet")]
 pub use table::{ParquetReader, ParquetWriter, read_parquet};
-pub use table::{RecordReader, RecordWriter, read_records};
+pub use table::{RecordReader, RecordWriter, read_records, read_rows};
 pub use text_file::{TextSplit, read_text};
 pub use token_counts::TokenCounts;
 pub use tokenizer::TextTokenizer;

@@ -23,6 +23,7 @@ mod parquet_reader;
 mod parquet_values;
 #[cfg(feature = "parquet")]
 mod parquet_writer;
+mod rows;
 mod writer;
 
 use json_array::JsonArrayReader;
@@ -30,6 +31,7 @@ use json_array::JsonArrayReader;
 pub use parquet_reader::{ParquetReader, read_parquet};
 #[cfg(feature = "parquet")]
 pub use parquet_writer::ParquetWriter;
+pub use rows::read_rows;
 pub use writer::RecordWriter;
 
 /// Opens a file of records; its extension says the format.

@@ -117,6 +117,39 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A text that cannot be put to a model.
+    #[error("text {index} cannot be put to the model")]
+    Text {
+        /// Index of the text.
+        index: usize,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A tokenizer that is not that of the model.
+    #[error("{model} does not fit its tokenizer")]
+    Tokenizer {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        source: Box<potstill_data::Error>,
+    },
+    /// The model cannot score or continue text.
+    #[error("{model} cannot score or continue text")]
+    TextModel {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model that does not say how likely a text is.
+    #[error("the model gives no probability for a token of text {index}")]
+    NoLikelihood {
+        /// Index of the text.
+        index: usize,
+    },
     /// Two items share an id.
     #[error("item id {id} occurs more than once; ids tell which answers belong together")]
     DuplicateItem {

@@ -104,6 +104,9 @@ mod scores;
 mod sha256;
 mod suggestions;
 mod sweep;
+mod tasks;
+mod text_metrics;
+mod text_model;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use calibration::{Calibration, ReliabilityBin};
@@ -147,4 +150,12 @@ pub use scores::{ItemScore, Scores};
 pub use suggestions::{Evidence, Suggestion, SuggestionKind};
 pub use sweep::{
     AnswerLengths, Candidate, JudgedCandidate, MinimalViable, Origin, Outcome, Sweep, SweepError,
+};
+pub use tasks::{HarnessResults, Task, TaskError, TaskMetric, TaskRun, TaskSample};
+pub use text_metrics::{
+    AnswerMatch, BleuCounts, ChrfCounts, ChrfWords, Rouge, final_number, rouge_l, rouge_n,
+    same_final_number, token_f1,
+};
+pub use text_model::{
+    EndpointTextModel, GenerateUntil, LocalTextModel, LogLikelihood, ScoredTokens, TextModel,
 };

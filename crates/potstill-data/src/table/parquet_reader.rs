@@ -35,6 +35,13 @@ pub fn read_parquet(path: impl AsRef<Path>) -> Result<ParquetReader, Error> {
     })
 }
 
+/// All rows of a Parquet file, whatever is in them.
+pub(super) fn all_rows(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
+    let mut rows = read_parquet(path)?.rows;
+    guarded(|| rows.by_ref().map(|row| row.map(keys)).collect())
+        .map_err(Error::parquet("read", path))
+}
+
 /// Records of a Parquet file, read a page of each column at a time.
 ///
 /// A row that is not a record is an `Err`, and the next call goes on with the next row. After damage
