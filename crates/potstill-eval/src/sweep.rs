@@ -2,6 +2,7 @@
 
 mod candidate;
 mod error;
+mod report;
 mod viable;
 
 use std::collections::BTreeSet;

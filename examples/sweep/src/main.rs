@@ -14,14 +14,13 @@ use potstill::burn::tensor::{Device, FloatDType};
 use potstill::core::{Generate, TokenBatch, TokenRow};
 use potstill::data::{Loader, LoaderOptions, TextTokenizer};
 use potstill::eval::{
-    Baseline, Better, Calibration, CostAxis, Gates, Item, ItemScore, MachinePrice, Metric,
-    ModelReport, ModelRole, Outcome, PairedOptions, ProfileOptions, Provenance, Report, Results,
-    Scores, Sweep, TaskIdentity, profile,
+    self, Baseline, Better, Calibration, Gates, ItemScore, MachinePrice, Metric, ModelReport,
+    ModelRole, Outcome, ProfileOptions, Provenance, Results, Scores, Sweep, TaskIdentity,
 };
 use potstill::losses::{Divergence, SoftTarget};
 use potstill::models::{Architecture, Checkpoint, Importance, LanguageModel, ModelConfig};
 use potstill::teachers::ModelTeacher;
-use potstill::train::{Decay, LoaderBatches, Schedule, Trainer, TrainerConfig};
+use potstill::train::{Decay, LoaderBatches, Trainer, TrainerConfig};
 use quickstart::addition::Problem;
 use quickstart::{examination, teacher_folder, training_row};
 use rand::SeedableRng;
@@ -32,22 +31,18 @@ use serde_json::json;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Blocks and width of each student.
-const SIZES: [(usize, usize); 6] = [(1, 24), (1, 56), (2, 40), (2, 56), (2, 80), (4, 80)];
+const SIZES: [(usize, usize); 5] = [(1, 24), (1, 56), (2, 40), (2, 56), (2, 80)];
 
-/// Several sizes of a student: the front, and the smallest that is good enough. A run that was killed
-/// goes on where it was.
+/// Several sizes of a student: the front, and the smallest that is enough. A run that was killed goes on.
 #[derive(Parser)]
 struct Arguments {
     /// Folder for outcomes and the report.
     #[arg(long, default_value = "runs/sweep")]
     out: PathBuf,
     /// Optimizer steps of each student.
-    #[arg(long, default_value_t = 2_400)]
+    #[arg(long, default_value_t = 1_600)]
     steps: usize,
-    /// What an hour of this machine costs, in USD.
-    #[arg(long, default_value_t = 0.05)]
-    price: f64,
-    /// Two tiny students, to see that everything works.
+    /// Two students and two steps, to see that everything works.
     #[arg(long)]
     smoke: bool,
 }
@@ -68,67 +63,56 @@ fn main() -> Result<()> {
         .into_iter()
         .map(|problem| training_row(&tokenizer, problem, &problem.answer(), 0.0))
         .collect::<Result<Vec<TokenRow>, _>>()?;
+    let pad = tokenizer.pad_id();
+    let probe = [TokenBatch::from_rows(&rows[..256], pad, &device)];
     let exam = examination::items(problems, &tokenizer)?;
-    let probe = [TokenBatch::from_rows(
-        &rows[..256],
-        tokenizer.pad_id(),
-        &device,
-    )];
-    let examine = |name: &str, model: &LanguageModel| -> Result<Outcome> {
-        let mut options = ProfileOptions::new(examination::answering(&tokenizer));
-        options.config = Some(model.config().clone());
-        options.machine = Some(MachinePrice::new(arguments.price, "USD"));
-        let prompts: Vec<_> = exam.iter().map(|item| item.prompt.clone()).collect();
-        let costs = profile(model, &prompts[..prompts.len().min(64)], None, &options)?;
-
-        let answers = examination::examine(model, &exam, &tokenizer)?;
-        let scored = answers.results.iter().zip(&exam).map(|(result, item)| {
-            ItemScore::new(&result.id, f64::from(u8::from(result.correct)))
-                .with_category(carries(item))
-        });
-        let questions: Vec<&str> = exam.iter().map(|item| item.problem.as_str()).collect();
-        let task = TaskIdentity::of_items("addition", "1", &questions)?;
-        let metric = Metric::of_scores(Better::Higher, task, Scores::new(scored.collect())?);
-        let mut outcome =
-            Outcome::new(Results::new(name).with_metric("exact_match", metric), costs);
-        // How sure it is of an answer: the probability of all its tokens.
-        let generations = model.generate(&prompts, &options.generate)?;
-        let sure = generations
-            .iter()
-            .map(|answer| f64::from(answer.log_probs.iter().sum::<f32>().exp()));
-        let right = answers.results.iter().map(|result| result.correct);
-        outcome.calibration = Some(Calibration::new(sure.zip(right))?);
-        outcome.block_influence = Some(Importance::measure(model, &probe)?.blocks().to_vec());
-        outcome.answers = Some(answers.lengths());
-        Ok(outcome)
+    let prompts: Vec<_> = exam.iter().map(|item| item.prompt.clone()).collect();
+    let questions: Vec<_> = exam.iter().map(|item| &item.problem).collect();
+    let task = TaskIdentity::of_items("addition", "1", &questions)?;
+    let options = ProfileOptions {
+        // What an hour of such a machine might cost.
+        machine: Some(MachinePrice::new(0.05, "USD")),
+        ..ProfileOptions::new(examination::answering(&tokenizer))
     };
-    let train = |n_layers: usize, d_model: usize| -> Result<LanguageModel> {
-        let config = ModelConfig {
-            d_ff: 3 * d_model,
-            tie_word_embeddings: true,
-            ..ModelConfig::new(
-                Architecture::Llama,
-                tokenizer.vocab_size(),
-                d_model,
-                n_layers,
-                4,
-            )
-        };
-        let config_of_run = TrainerConfig {
-            learning_rate: 4e-3,
-            schedule: Schedule {
-                warmup: steps / 20,
-                decay: Decay::Cosine,
-                floor: 0.01,
-            },
-            ..TrainerConfig::steps(*steps)
-        };
+
+    let examine = |name: &str, model: &LanguageModel| -> Result<Outcome> {
+        let options = options.clone().with_config(model.config());
+        let costs = eval::profile(model, &prompts[..60], None, &options)?;
+        let answers = examination::examine(model, &exam, &tokenizer)?;
+        let right = || answers.results.iter().map(|answer| answer.correct);
+        let scores = answers.results.iter().zip(right()).map(|(answer, right)| {
+            let score = ItemScore::new(&answer.id, if right { 1.0 } else { 0.0 });
+            score.with_category(format!("{} digits", answer.expected.len()))
+        });
+        let scores = Scores::new(scores.collect())?;
+        let metric = Metric::of_scores(Better::Higher, task.clone(), scores);
+        let results = Results::new(name).with_metric("exact_match", metric);
+        // It is as sure of an answer as all of its tokens together are likely.
+        let written = model.generate(&prompts, &options.generate)?;
+        let likely = written.iter().map(|answer| answer.log_probs.iter().sum());
+        let sure = likely.map(|likely: f32| f64::from(likely.exp()));
+        let calibration = Calibration::new(sure.zip(right()))?;
+        Ok(Outcome {
+            calibration: Some(calibration),
+            block_influence: Some(Importance::measure(model, &probe)?.blocks().to_vec()),
+            answers: Some(answers.lengths()),
+            ..Outcome::new(results, costs)
+        })
+    };
+    let train = |n_layers, d_model| -> Result<LanguageModel> {
+        let vocab_size = tokenizer.vocab_size();
+        let mut config = ModelConfig::new(Architecture::Llama, vocab_size, d_model, n_layers, 4);
+        (config.d_ff, config.tie_word_embeddings) = (3 * d_model, true);
         let student = LanguageModel::init(&config, 1, &device.clone().autodiff());
+        let mut config = TrainerConfig::steps(*steps);
+        config.learning_rate = 4e-3;
+        config.schedule.warmup = steps / 20;
+        config.schedule.decay = Decay::Cosine;
         let loader = Loader::new(rows.as_slice(), LoaderOptions::shuffled(128, 1))?;
-        let source = LoaderBatches::new(loader, tokenizer.pad_id(), &device);
+        let source = LoaderBatches::new(loader, pad, &device);
         let tutor = ModelTeacher::new(&teacher).with_tokenizer(tokenizer.identity());
         let objective = SoftTarget::new(Divergence::ForwardKl);
-        let mut trainer = Trainer::new(config_of_run, student, objective, tutor, source)?;
+        let mut trainer = Trainer::new(config, student, objective, tutor, source)?;
         trainer.run()?;
         Ok(trainer.student())
     };
@@ -136,62 +120,32 @@ fn main() -> Result<()> {
     let mut sweep = Sweep::open(out.join("candidates"))?;
     for &(n_layers, d_model) in sizes {
         let name = format!("{n_layers}x{d_model}");
-        let recipe =
-            json!({"n_layers": n_layers, "d_model": d_model, "steps": steps, "problems": problems});
+        let recipe = json!({"shape": [n_layers, d_model], "steps": steps, "problems": problems});
         let found = sweep.candidate(&name, &recipe, |_| {
             examine(&name, &train(n_layers, d_model)?)
         })?;
-        let accuracy = found.outcome.results.metrics["exact_match"].value;
-        println!(
-            "{name}: {accuracy:.3} of {problems} problems solved ({:?})",
-            found.origin
-        );
+        let solved = found.outcome.results.metrics["exact_match"].value;
+        println!("{name} solves {:.1} % ({:?})", 100.0 * solved, found.origin);
     }
-    let of_teacher = examine("teacher", &teacher)?;
-    of_teacher.results.write(out.join("teacher.json"))?;
+    let Outcome {
+        results, profile, ..
+    } = examine("teacher", &teacher)?;
+    results.write(out.join("teacher.json"))?;
     let gates = Gates::parse(include_str!("../gates.toml"))?;
     let viable = sweep.minimal_viable(&gates, |name| Baseline::of_file(out, name))?;
     println!("\n{viable}\n");
 
-    let mut models = vec![ModelReport {
-        role: ModelRole::Teacher,
-        results: Some(of_teacher.results),
-        profile: Some(of_teacher.profile),
-        ..ModelReport::new("teacher", ModelRole::Teacher)
-    }];
-    models.extend(sweep.candidates().iter().map(ModelReport::from));
-    let mut report = Report::new(
-        "A sweep of students",
-        "Six students of one teacher that adds numbers of up to three digits, by quality and cost.",
-        models,
-        Provenance::new("cargo run --release -p sweep"),
-    );
-    for axis in [CostAxis::Size, CostAxis::Latency, CostAxis::Price] {
-        report.paretos.push(sweep.pareto("exact_match", axis)?);
-    }
-    report.suggestions = sweep.suggestions("exact_match", &PairedOptions::new(1))?;
+    let title = "Five students of one teacher, by quality and cost";
+    let about = "Numbers of up to three digits are added. NxD stands for N blocks of width D.";
+    let provenance = Provenance::new("cargo run --release -p sweep");
+    let mut report = sweep.report(title, about, "exact_match", viable, provenance)?;
+    let mut of_teacher = ModelReport::new("teacher", ModelRole::Teacher);
+    (of_teacher.results, of_teacher.profile) = (Some(results), Some(profile));
+    report.models.insert(0, of_teacher);
     for suggestion in &report.suggestions {
         println!("- {suggestion}");
     }
-    let smallest = viable.smallest().map(|judged| judged.name.clone());
-    if let Some(svg) = report.paretos[0].to_svg(smallest.as_deref())? {
-        std::fs::write(out.join("pareto.svg"), svg)?;
-    }
-    report.viable = Some(viable);
     report.write_html(out.join("report.html"))?;
     println!("\nThe report is {}", out.join("report.html").display());
     Ok(())
-}
-
-/// Over how many digits the addition carries.
-fn carries(item: &Item) -> String {
-    let problem = Problem::parse(&item.problem);
-    let carried = |power: u32| problem.is_some_and(|p| p.a % power + p.b % power >= power);
-    format!(
-        "{} carries",
-        [10, 100, 1000]
-            .into_iter()
-            .filter(|power| carried(*power))
-            .count()
-    )
 }

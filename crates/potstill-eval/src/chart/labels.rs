@@ -38,23 +38,21 @@ impl Places {
         }
     }
 
-    /// The upper left corner for the name of the point at `(x, y)`: beside it, above or below, where it
-    /// covers least.
+    /// The upper left corner for the name of the point at `(x, y)`: beside it, above or below, the
+    /// nearest place where it covers least.
     pub(super) fn label(&mut self, (x, y): (i32, i32), name: &str) -> (i32, i32) {
         let height = FONT.cast_signed();
         let width = (LETTER * f64::from(FONT) * name.chars().count() as f64).ceil() as i32;
         let (right, left, middle) = (x + GAP, x - GAP - width, x - width / 2);
         let (above, below, level) = (y - GAP - height, y + GAP, y - height / 2);
-        let corners = [
-            (right, level),
-            (left, level),
-            (right, below),
-            (right, above),
-            (left, above),
-            (left, below),
-            (middle, above),
-            (middle, below),
-        ];
+        let beside = [(right, level), (left, level)].into_iter();
+        // Further away only where it is crowded.
+        let corners = beside.chain((0..4).flat_map(|row| {
+            let (above, below) = (above - row * height, below + row * height);
+            [right, left, middle]
+                .into_iter()
+                .flat_map(move |x| [(x, above), (x, below)])
+        }));
         let boxed = |(x, y): (i32, i32)| [x, y, x + width, y + height];
         let covered = |corner: &(i32, i32)| {
             let own = boxed(*corner);
@@ -65,7 +63,7 @@ impl Places {
             hidden + 10 * outside
         };
         // `min_by_key` keeps the first of equals.
-        let best = corners.into_iter().min_by_key(covered).unwrap_or((x, y));
+        let best = corners.min_by_key(covered).unwrap_or((x, y));
         self.taken.push(boxed(best));
         best
     }

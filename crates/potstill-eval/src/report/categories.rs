@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::rows::{Cell, Row, arrow};
 use super::{ModelReport, Report};
 use crate::number::{NONE, significant};
-use crate::{Better, ItemScore, Scores};
+use crate::{Better, Scores};
 
 /// One metric within each category.
 #[derive(Debug, Serialize)]
@@ -41,13 +41,19 @@ impl Report {
                 names.push(category);
             }
         }
-        let row = |category: &str| Row {
-            label: category.into(),
-            unit: "",
-            cells: scores
+        names.sort_unstable();
+        let row = |category: &str| {
+            let inside: Vec<Option<Scores>> = scores
                 .iter()
-                .map(|scores| cell(*scores, category))
-                .collect(),
+                .map(|scores| of_category((*scores)?, category))
+                .collect();
+            let items = inside.iter().flatten().map(|scores| scores.items().len());
+            let items = items.max().unwrap_or(0);
+            Row {
+                label: format!("{category}, n = {items}"),
+                unit: "",
+                cells: inside.iter().map(|scores| cell(scores, items)).collect(),
+            }
         };
         names.into_iter().map(row).collect()
     }
@@ -72,11 +78,16 @@ fn scores_of<'a>(model: &'a ModelReport, metric: &str) -> Option<&'a Scores> {
     model.results.as_ref()?.metrics.get(metric)?.scores.as_ref()
 }
 
-/// The mean of one category, its interval and its size.
-fn cell(scores: Option<&Scores>, category: &str) -> Cell {
-    let inside = |item: &&ItemScore| item.category.as_deref() == Some(category);
-    let items = scores.map(|scores| scores.items().iter().filter(inside).cloned().collect());
-    let Some(scores) = items.and_then(|items: Vec<ItemScore>| Scores::new(items).ok()) else {
+fn of_category(scores: &Scores, category: &str) -> Option<Scores> {
+    let items = scores.items().iter();
+    let inside = items.filter(|item| item.category.as_deref() == Some(category));
+    // Only an empty category is refused: the ids have been looked at before.
+    Scores::new(inside.cloned().collect()).ok()
+}
+
+/// The mean and its interval, and the number of items where it is not that of the row.
+fn cell(scores: &Option<Scores>, of_row: usize) -> Cell {
+    let Some(scores) = scores else {
         return Cell {
             value: NONE.into(),
             interval: None,
@@ -84,11 +95,13 @@ fn cell(scores: Option<&Scores>, category: &str) -> Cell {
     };
     let interval = scores.interval().map(|interval| {
         let (low, high) = (significant(interval.low), significant(interval.high));
-        format!("{low} to {high}, ")
+        format!("{low} to {high}")
     });
     let items = scores.items().len();
+    let fewer = (items != of_row).then(|| format!("n = {items}"));
+    let below: Vec<String> = interval.into_iter().chain(fewer).collect();
     Cell {
         value: significant(scores.mean()),
-        interval: Some(format!("{}n = {items}", interval.unwrap_or_default())),
+        interval: (!below.is_empty()).then(|| below.join(", ")),
     }
 }

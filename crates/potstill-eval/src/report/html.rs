@@ -1,8 +1,8 @@
 //! The report as one HTML page without scripts, fonts or anything else from elsewhere.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, HtmlEscape, UndefinedBehavior};
 use serde::Serialize;
 
 use super::categories::CategoryTable;
@@ -82,6 +82,7 @@ impl Report {
             .build()?;
         environment.set_syntax(syntax);
         environment.add_filter("significant", significant);
+        environment.add_filter("code", code);
         environment.add_template("report.html", TEMPLATE)?;
         let page = Page {
             title: &self.title,
@@ -129,6 +130,18 @@ impl Report {
             })
             .collect()
     }
+}
+
+/// Text in which what stands between backticks is code.
+fn code(text: &str) -> Value {
+    let parts = text.split('`').enumerate().map(|(n, part)| {
+        let escaped = HtmlEscape(part);
+        match n % 2 {
+            0 => escaped.to_string(),
+            _ => format!("<code>{escaped}</code>"),
+        }
+    });
+    Value::from_safe_string(parts.collect())
 }
 
 impl<'a> Column<'a> {

@@ -42,31 +42,32 @@ impl Picture {
     }
 
     fn of_pareto(pareto: &Pareto, chosen: Option<&str>) -> Result<Self, Error> {
-        let mut notes = Vec::new();
-        let points = || pareto.points.iter().zip(pareto.standings());
-        for (point, standing) in points() {
-            let name = &point.name;
-            match standing {
-                Standing::Front { tied: true } => {
-                    notes.push(format!("{name} is on the front, tied with another."));
-                }
-                Standing::Front { .. } => {}
-                Standing::Dominated { by, within_noise } => {
-                    let noise = match within_noise {
-                        true => ", within noise",
-                        false => "",
-                    };
-                    notes.push(format!("{name} is dominated by {by}{noise}."));
-                }
-                Standing::Unplaced => notes.push(format!("{name} lacks one of the two numbers.")),
+        let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+        for (point, standing) in pareto.points.iter().zip(pareto.standings()) {
+            let group = match standing {
+                Standing::Front { tied: false } => continue,
+                Standing::Front { tied: true } => "On the front, tied".into(),
+                Standing::Dominated {
+                    by,
+                    within_noise: true,
+                } => format!("Dominated by {by}, within noise"),
+                Standing::Dominated { by, .. } => format!("Dominated by {by}"),
+                Standing::Unplaced => "Not drawn, since a number is missing".into(),
+            };
+            match groups.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, names)) => names.push(&point.name),
+                None => groups.push((group, vec![&point.name])),
             }
         }
+        let notes = groups
+            .into_iter()
+            .map(|(group, names)| format!("{group}: {}.", names.join(", ")));
         let front: Vec<String> = pareto.front().map(|point| point.name.clone()).collect();
         Ok(Self {
             title: pareto.title(),
             description: format!("{}; on the front: {}", pareto.title(), front.join(", ")),
             svg: pareto.to_svg(chosen)?,
-            notes,
+            notes: notes.collect(),
             legend: Vec::new(),
         })
     }

@@ -380,7 +380,7 @@ fn full() -> Report {
     report.suggestions = vec![Suggestion {
         model: "distilled".into(),
         kind: SuggestionKind::CutOff,
-        text: "Answers are <cut> off.".into(),
+        text: "Answers are <cut> off: `a<b`.".into(),
         evidence: vec![Evidence {
             name: "share of answers".into(),
             value: 0.123_456,
@@ -401,11 +401,11 @@ fn everything_that_is_known_has_its_place_on_the_page() {
         "passes, the smallest that does",
         "accuracy is at least 0.6: 0.5",
         "Gates of teacher",
-        "Answers are &lt;cut&gt; off.",
+        "Answers are &lt;cut&gt; off: <code>a&lt;b</code>.",
         "share of answers <b>0.123</b> against 0.0500",
         "accuracy\u{a0}↑ by category",
-        "&lt;long&gt; sums",
-        ", n = 60",
+        "&lt;long&gt; sums, n = 40",
+        "short sums, n = 60",
         "Reliability of distilled",
         "by chance alone",
     ] {

@@ -104,7 +104,8 @@ fn saturated(
         let Some((gain, interval)) = best.gain_over(smaller, better, options)? else {
             continue;
         };
-        if interval.high > allowed {
+        // Of what solves nothing, nothing is left to keep.
+        if interval.high > allowed || allowed == 0.0 {
             continue;
         }
         let (name, of_best) = (&smaller.candidate.name, &best.candidate.name);

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use serde_json::json;
 
 use super::*;
-use crate::{Baseline, PairedOptions};
+use crate::{Baseline, ModelRole, PairedOptions, Provenance};
 use crate::{Gates, ItemScore, Profile, Results, Scores, SuggestionKind, TaskIdentity, Verdict};
 
 /// The outcome of a model of so many bytes that is right in so many of 200 cases.
@@ -194,6 +194,35 @@ fn candidates_stand_by_quality_and_cost() {
     assert_eq!(
         error,
         "no candidate has the metric speed; there are: accuracy"
+    );
+}
+
+#[test]
+fn a_report_holds_the_whole_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sweep = Sweep::open(folder.path()).unwrap();
+    known(&mut sweep, "small", 1000, 188);
+    known(&mut sweep, "large", 4000, 190);
+    let gates = gates("[[threshold]]\nmetric = \"accuracy\"\nmin = 0.9");
+    let viable = sweep.minimal_viable(&gates, |_| Baseline::Unset).unwrap();
+    let report = sweep
+        .report(
+            "Sizes",
+            "Two of them.",
+            "accuracy",
+            viable,
+            Provenance::new("none"),
+        )
+        .unwrap();
+    let axes: Vec<CostAxis> = report.paretos.iter().map(|pareto| pareto.axis).collect();
+    assert_eq!(axes, [CostAxis::Size, CostAxis::Latency]);
+    let roles: Vec<ModelRole> = report.models.iter().map(|model| model.role).collect();
+    assert_eq!(roles, [ModelRole::Student, ModelRole::Other]);
+    assert_eq!(report.suggestions.len(), 1);
+    assert!(
+        report
+            .summary()
+            .contains("The smallest of 2 candidates that passes the gates is small")
     );
 }
 
