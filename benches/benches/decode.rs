@@ -1,14 +1,14 @@
-//! How many tokens does greedy decoding give, alone and in a batch, from weights of f32 and of half
-//! precision? SmolLM2-135M, all 30 layers.
+//! How many tokens does greedy decoding give, alone and in a batch, from weights of f32, of half
+//! precision and of 8 bits? SmolLM2-135M, all 30 layers.
 
 use benches::{few_samples, smollm2, tokens};
 use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use potstill::burn::module::{Module, ModuleMapper, Param};
-use potstill::burn::tensor::{Device, FloatDType, Tensor};
+use potstill::burn::tensor::{DType, Device, FloatDType, Tensor};
 use potstill::core::{Generate, GenerateOptions, Sampling};
-use potstill::models::LanguageModel;
+use potstill::models::{LanguageModel, Matrices, WeightBlocks};
 
 const LAYERS: usize = 30;
 const PROMPT: usize = 32;
@@ -38,6 +38,12 @@ fn decode(criterion: &mut Criterion) {
             &greedy,
         );
     }
+    let quantized = model.quantized(WeightBlocks::Int8, &Matrices::All);
+    let quantized = quantized.expect("blocks fill the matrices");
+    generate(criterion, "int8", &quantized, &greedy);
+    // Embeddings and head are not quantized, and a fifth of the weights.
+    let small = quantized.map(&mut Cast(FloatDType::BF16));
+    generate(criterion, "int8_bf16", &small, &greedy);
 }
 
 /// Prompts and all.
@@ -64,6 +70,9 @@ struct Cast(FloatDType);
 
 impl ModuleMapper for Cast {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(self.0))
+        param.map(|tensor| match tensor.dtype() {
+            DType::QFloat(_) => tensor,
+            _ => tensor.cast(self.0),
+        })
     }
 }

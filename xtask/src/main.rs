@@ -7,6 +7,7 @@
 
 mod backends;
 mod bench;
+mod browser;
 mod ci;
 mod fetch;
 mod interop;
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Computes what a distillation of a given size takes, from measured rates.
     Scale(scale::Arguments),
+    /// Builds a model as a static web page, checks it in Chromium, serves it.
+    Browser(browser::Arguments),
     /// Sends what Potstill writes through programs of others and back.
     Interop(interop::Arguments),
 }
@@ -70,6 +73,9 @@ fn main() -> ExitCode {
             Project::load().and_then(|project| bench::run(&project, &arguments))
         }
         Command::Scale(arguments) => scale::run(&arguments),
+        Command::Browser(arguments) => {
+            Project::load().and_then(|project| browser::run(&project, &arguments))
+        }
         Command::Interop(arguments) => {
             Project::load().and_then(|project| interop::run(&project, &arguments))
         }

@@ -2,6 +2,10 @@
 
 mod axis;
 mod decimate;
+mod labels;
+mod pareto;
+mod reliability;
+mod scatter;
 mod svg;
 mod ticks;
 

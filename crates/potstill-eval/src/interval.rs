@@ -74,9 +74,12 @@ impl Proportion {
         let center = p + z2 / (2.0 * n);
         let half_width = Z_95 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
         let scale = 1.0 + z2 / n;
+        // At the ends the two terms cancel, but for their rounding.
+        let (none, all) = (self.successes == 0, self.successes == self.total);
+        let (low, high) = ((center - half_width) / scale, (center + half_width) / scale);
         Interval {
-            low: ((center - half_width) / scale).max(0.0),
-            high: ((center + half_width) / scale).min(1.0),
+            low: if none { 0.0 } else { low.max(0.0) },
+            high: if all { 1.0 } else { high.min(1.0) },
         }
     }
 }
@@ -100,6 +103,14 @@ mod tests {
         check(0, 20, 0.0, 0.161_125_158_053);
         check(20, 20, 0.838_874_841_947, 1.0);
         check(973, 1000, 0.961_001_269_247, 0.981_378_617_226);
+    }
+
+    #[test]
+    fn ends_exactly_at_zero_and_one() {
+        for total in 1..300 {
+            assert_eq!(Proportion::new(0, total).wilson_95().low, 0.0);
+            assert_eq!(Proportion::new(total, total).wilson_95().high, 1.0);
+        }
     }
 
     proptest! {

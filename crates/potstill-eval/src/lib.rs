@@ -9,6 +9,7 @@
 //! - [`PairedComparison`] is A/B on the same items: bootstrap, permutation and McNemar's test, errors
 //!   that know of clusters, the smallest effect that could have been seen; [`holm`] and
 //!   [`benjamini_hochberg`] are for many tests at once.
+//! - [`Calibration`] says whether a model is right as often as it claims.
 //! - [`Comparison`] says what the student kept of its teacher and how much of the gap distillation
 //!   closed, with intervals of a [`PairedBootstrap`].
 //! - [`Gates`] say whether [`Results`] are good enough, and fail closed; a [`Registry`] keeps versions of
@@ -16,7 +17,11 @@
 //!   to others (feature `mlflow`, on by default).
 //! - [`ModelCard`] is the `README.md` of a model's folder, from what is known of it; what is not known is
 //!   said to be missing.
-//! - [`profile`] measures what a model costs: parameters, bytes, latency, throughput, peak memory.
+//! - [`profile`] measures what a model costs: parameters, bytes, arithmetic, time to the first token and
+//!   between tokens, throughput, memory, energy, money.
+//! - [`Sweep`] measures several students, each once; [`Pareto`] says which are worth what they cost,
+//!   [`MinimalViable`] which is the smallest that passes the gates, and a [`Suggestion`] what the numbers
+//!   call for.
 //! - [`MetricsLog`] reads the `metrics.jsonl` of a training run and makes [`Chart`]s of it.
 //! - [`Report`] holds all of that, and is written as JSON, as a table for terminals and as one
 //!   self-contained HTML page.
@@ -65,6 +70,7 @@
 //! ```
 
 mod bootstrap;
+mod calibration;
 mod chart;
 mod chat_trial;
 mod clusters;
@@ -84,6 +90,7 @@ mod mlflow;
 mod model_card;
 mod number;
 mod paired;
+mod pareto;
 mod peak_memory;
 mod permutation;
 mod power;
@@ -95,11 +102,14 @@ mod results;
 mod samples;
 mod scores;
 mod sha256;
+mod suggestions;
+mod sweep;
 mod tasks;
 mod text_metrics;
 mod text_model;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
+pub use calibration::{Calibration, ReliabilityBin};
 pub use chart::{Chart, Point, Scale, Series};
 pub use chat_trial::{ChatItem, ChatTrial};
 pub use comparison::{Comparison, Share};
@@ -120,10 +130,14 @@ pub use mlflow::{
 };
 pub use model_card::{CardFile, CardSource, ModelCard};
 pub use paired::{PairedComparison, PairedOptions, PairedTest};
+pub use pareto::{CostAxis, Pareto, ParetoPoint, Standing};
 pub use peak_memory::peak_rss_bytes;
 pub use permutation::SignFlips;
 pub use power::{items_needed, smallest_detectable_effect};
-pub use profile::{Profile, ProfileOptions, bytes_on_disk, profile};
+pub use profile::{
+    EnergyMeter, EnergyReading, MachinePrice, Profile, ProfileOptions, Quantiles, TokenLatency,
+    TokenWork, bytes_in_memory, bytes_on_disk, memory_bandwidth, profile,
+};
 pub use provenance::Provenance;
 pub use registry::{
     Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,
@@ -133,6 +147,10 @@ pub use report::{ModelReport, ModelRole, Report};
 pub use results::{Better, Metric, Results, TaskIdentity};
 pub use samples::{Sample, SampleAnswer, samples};
 pub use scores::{ItemScore, Scores};
+pub use suggestions::{Evidence, Suggestion, SuggestionKind};
+pub use sweep::{
+    AnswerLengths, Candidate, JudgedCandidate, MinimalViable, Origin, Outcome, Sweep, SweepError,
+};
 pub use tasks::{HarnessResults, Task, TaskError, TaskMetric, TaskRun, TaskSample};
 pub use text_metrics::{
     AnswerMatch, BleuCounts, ChrfCounts, ChrfWords, Rouge, final_number, rouge_l, rouge_n,

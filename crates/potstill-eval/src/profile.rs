@@ -1,15 +1,34 @@
-//! What a model costs: parameters, bytes, time. Everything is measured, nothing estimated.
+//! What a model costs: parameters, bytes, arithmetic, time, memory, energy, money.
+//!
+//! Times are measured, on the machine and the prompts at hand; what follows from the shape of a model
+//! is computed. One round in which nothing is timed comes first.
 
-use std::path::Path;
+mod bandwidth;
+mod energy;
+mod metrics;
+mod price;
+mod size;
+mod stream;
+mod token_latency;
+mod work;
+
 use std::time::Instant;
 
-use burn::module::{ModuleVisitor, Param};
-use burn::prelude::*;
 use potstill_core::{CausalLm, Generate, GenerateOptions};
+use potstill_models::ModelConfig;
+use potstill_teachers::Prices;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::quantile;
+use crate::peak_memory::resident_bytes;
 use crate::{Error, peak_rss_bytes};
+
+pub use bandwidth::memory_bandwidth;
+pub use energy::{EnergyMeter, EnergyReading};
+pub use price::MachinePrice;
+pub use size::{bytes_in_memory, bytes_on_disk};
+pub use token_latency::{Quantiles, TokenLatency};
+pub use work::TokenWork;
 
 /// Settings of [`profile`].
 #[derive(Clone, Debug)]
@@ -22,6 +41,12 @@ pub struct ProfileOptions {
     pub batch: usize,
     /// How an answer is generated.
     pub generate: GenerateOptions,
+    /// What the model is: says how much it computes and reads for a token.
+    pub config: Option<ModelConfig>,
+    /// Counts joules; by default those of the machine, where it does.
+    pub energy: Option<EnergyMeter>,
+    /// What the machine costs: turns speed into a price.
+    pub machine: Option<MachinePrice>,
 }
 
 impl ProfileOptions {
@@ -33,12 +58,24 @@ impl ProfileOptions {
             repeats: 5,
             batch: 16,
             generate,
+            config: None,
+            energy: EnergyMeter::of_machine(),
+            machine: None,
         }
+    }
+
+    /// The same for a model of this configuration.
+    #[must_use]
+    pub fn with_config(mut self, config: &ModelConfig) -> Self {
+        self.config = Some(config.clone());
+        self
     }
 }
 
 /// What a model costs, on the machine and the prompts that it was measured with.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// What is `None` was not asked for, or cannot be told on this machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// Number of parameters; a tied one counts once.
     pub parameters: u64,
@@ -46,14 +83,39 @@ pub struct Profile {
     pub parameter_bytes: u64,
     /// Bytes of the saved model; see [`bytes_on_disk`].
     pub disk_bytes: Option<u64>,
+    /// What a token takes, by the shape of the model.
+    #[serde(default)]
+    pub work: Option<TokenWork>,
     /// Median time of one whole answer to a single prompt, in seconds.
     pub latency_seconds: f64,
+    /// When the tokens of single answers come.
+    #[serde(default)]
+    pub tokens: Option<TokenLatency>,
     /// Prompt tokens read each second, in batches, one new token each.
     pub prefill_tokens_per_second: f64,
+    /// New tokens each second, in batches, after the first of each answer: reading the prompts is not
+    /// part of it. `None` where answers have one token, or the difference drowns in noise.
+    #[serde(default)]
+    pub decode_tokens_per_second: Option<f64>,
     /// New tokens each second, in batches, reading of the prompts included.
     pub generated_tokens_per_second: f64,
+    /// Bytes each second that this machine reads from memory; see [`memory_bandwidth`].
+    #[serde(default)]
+    pub memory_bandwidth: Option<f64>,
     /// Peak resident memory of the whole process when the measurement ended; see [`peak_rss_bytes`].
     pub peak_rss_bytes: Option<u64>,
+    /// How far that peak lies above what was resident when the measurement began, which is what the
+    /// measurement itself needed. `None` where the process had needed more before.
+    #[serde(default)]
+    pub own_peak_bytes: Option<u64>,
+    /// Joules of the machine's processors and memory for each new token, in batches, prompts included:
+    /// what everything else on the machine used meanwhile is part of it.
+    #[serde(default)]
+    pub joules_per_token: Option<f64>,
+    /// What a million tokens cost: what the price of the machine comes to at this speed, or what an
+    /// endpoint charges.
+    #[serde(default)]
+    pub prices: Option<Prices>,
     /// Number of prompts.
     pub prompts: usize,
     /// Tokens of all prompts.
@@ -91,6 +153,7 @@ pub fn profile<M: CausalLm + Generate>(
             });
         }
     }
+    let (resident, peak) = (resident_bytes(), peak_rss_bytes());
     let model = model.valid();
     let first_token = GenerateOptions {
         max_new_tokens: 1,
@@ -100,30 +163,62 @@ pub fn profile<M: CausalLm + Generate>(
         timed(&model, prompts, options.batch, &options.generate)?;
         timed(&model, &prompts[..1], 1, &options.generate)?;
     }
-    let mut latencies = Vec::new();
-    let mut prefills = Vec::new();
-    let mut rounds = Vec::new();
-    let mut new_tokens = 0;
+    let mut rounds = Rounds::default();
     for _ in 0..options.repeats {
         for prompt in prompts {
-            latencies.push(timed(&model, std::slice::from_ref(prompt), 1, &options.generate)?.0);
+            let (seconds, arrivals) = stream::timed(&model, prompt, &options.generate)?;
+            rounds.alone.push(seconds);
+            rounds.arrivals.push(arrivals);
         }
-        prefills.push(timed(&model, prompts, options.batch, &first_token)?.0);
+        let prefill = timed(&model, prompts, options.batch, &first_token)?.0;
+        rounds.prefill.push(prefill);
+        let before = options.energy.as_ref().and_then(EnergyMeter::read);
         let (seconds, tokens) = timed(&model, prompts, options.batch, &options.generate)?;
-        rounds.push(seconds);
-        new_tokens = tokens;
+        rounds.whole.push(seconds);
+        rounds.new_tokens = tokens;
+        let after_it = options.energy.as_ref().zip(before);
+        rounds
+            .joules
+            .push(after_it.and_then(|(meter, before)| meter.joules_since(&before)));
     }
-    let prompt_tokens = prompts.iter().map(Vec::len).sum();
-    let mut size = ParameterSize::default();
-    model.visit(&mut size);
+    let (parameters, parameter_bytes) = size::of_parameters(&model);
+    let prompt_tokens: usize = prompts.iter().map(Vec::len).sum();
+    let (prefill, whole) = (median(rounds.prefill), median(rounds.whole));
+    let new_tokens = rounds.new_tokens;
+    let after_first = new_tokens.saturating_sub(prompts.len());
+    let prefill_rate = prompt_tokens as f64 / prefill;
+    let decode_rate =
+        (after_first > 0 && whole > prefill).then(|| after_first as f64 / (whole - prefill));
+    let arrivals: Option<Vec<Vec<f64>>> = rounds.arrivals.into_iter().collect();
+    let joules: Option<f64> = rounds.joules.into_iter().sum();
+    let peak_rss_bytes = peak_rss_bytes();
+    let grown = peak_rss_bytes.zip(peak).filter(|(now, then)| now > then);
     Ok(Profile {
-        parameters: size.elements,
-        parameter_bytes: size.bytes,
+        parameters,
+        parameter_bytes,
         disk_bytes,
-        latency_seconds: median(latencies),
-        prefill_tokens_per_second: prompt_tokens as f64 / median(prefills),
-        generated_tokens_per_second: new_tokens as f64 / median(rounds),
-        peak_rss_bytes: peak_rss_bytes(),
+        work: options.config.as_ref().map(|config| {
+            let middle = prompt_tokens + new_tokens / 2;
+            TokenWork::of(config, middle.div_ceil(prompts.len()))
+        }),
+        latency_seconds: median(rounds.alone),
+        tokens: arrivals.and_then(|answers| TokenLatency::of(&answers)),
+        prefill_tokens_per_second: prefill_rate,
+        decode_tokens_per_second: decode_rate,
+        generated_tokens_per_second: new_tokens as f64 / whole,
+        memory_bandwidth: options.config.is_some().then(memory_bandwidth),
+        peak_rss_bytes,
+        own_peak_bytes: grown
+            .zip(resident)
+            .map(|((now, _), resident)| now.saturating_sub(resident)),
+        joules_per_token: joules
+            .filter(|_| new_tokens > 0)
+            .map(|joules| joules / (options.repeats * new_tokens) as f64),
+        prices: options
+            .machine
+            .as_ref()
+            .zip(decode_rate)
+            .map(|(machine, decode)| machine.prices(prefill_rate, decode)),
         prompts: prompts.len(),
         prompt_tokens,
         new_tokens,
@@ -132,24 +227,20 @@ pub fn profile<M: CausalLm + Generate>(
     })
 }
 
-/// Bytes of a saved model: of one file, or of everything in a folder.
-///
-/// # Errors
-///
-/// When the file or folder cannot be read.
-pub fn bytes_on_disk(path: &Path) -> Result<u64, Error> {
-    let read = |source| Error::Read {
-        path: path.into(),
-        source,
-    };
-    let metadata = std::fs::metadata(path).map_err(read)?;
-    if !metadata.is_dir() {
-        return Ok(metadata.len());
-    }
-    std::fs::read_dir(path)
-        .map_err(read)?
-        .map(|entry| bytes_on_disk(&entry.map_err(read)?.path()))
-        .sum()
+/// What was measured, round by round.
+#[derive(Default)]
+struct Rounds {
+    /// Seconds of single answers.
+    alone: Vec<f64>,
+    /// When their tokens came, where that can be told.
+    arrivals: Vec<Option<Vec<f64>>>,
+    /// Seconds of all prompts in batches, one new token each.
+    prefill: Vec<f64>,
+    /// The same with whole answers.
+    whole: Vec<f64>,
+    /// Joules of whole answers.
+    joules: Vec<Option<f64>>,
+    new_tokens: usize,
 }
 
 /// Seconds to continue all prompts, batch by batch, and the number of new tokens.
@@ -179,137 +270,5 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     quantile(&seconds, 0.5)
 }
 
-#[derive(Default)]
-struct ParameterSize {
-    elements: u64,
-    bytes: u64,
-}
-
-impl ParameterSize {
-    fn add(&mut self, elements: usize, dtype: burn::tensor::DType) {
-        self.elements += elements as u64;
-        self.bytes += (elements * dtype.size()) as u64;
-    }
-}
-
-impl ModuleVisitor for ParameterSize {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = param.val();
-        self.add(tensor.shape().num_elements(), tensor.dtype());
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use potstill_core::{
-        Encoded, FinishReason, GenerateError, Generation, LmHead, Taps, TokenBatch,
-    };
-    use potstill_testkit::{TinyLm, plain_device};
-
-    use super::*;
-
-    /// Repeats the last token of a prompt.
-    #[derive(Module, Debug)]
-    struct Parrot {
-        model: TinyLm,
-    }
-
-    impl CausalLm for Parrot {
-        fn encode(&self, batch: &TokenBatch, taps: &Taps) -> Encoded {
-            self.model.encode(batch, taps)
-        }
-        fn head(&self) -> LmHead {
-            self.model.head()
-        }
-        fn vocab_size(&self) -> usize {
-            self.model.vocab_size()
-        }
-        fn n_layers(&self) -> usize {
-            self.model.n_layers()
-        }
-        fn d_model(&self) -> usize {
-            self.model.d_model()
-        }
-        fn max_positions(&self) -> usize {
-            self.model.max_positions()
-        }
-    }
-
-    impl Generate for Parrot {
-        fn generate(
-            &self,
-            prompts: &[Vec<u32>],
-            options: &GenerateOptions,
-        ) -> Result<Vec<Generation>, GenerateError> {
-            let repeat = |(prompt, tokens): (usize, &Vec<u32>)| {
-                let last = *tokens.last().ok_or(GenerateError::EmptyPrompt { prompt })?;
-                Ok(Generation {
-                    tokens: vec![last; options.max_new_tokens],
-                    log_probs: vec![0.0; options.max_new_tokens],
-                    finish: FinishReason::Length,
-                })
-            };
-            prompts.iter().enumerate().map(repeat).collect()
-        }
-    }
-
-    fn parrot() -> Parrot {
-        Parrot {
-            model: TinyLm::new(7, 4, 1, 1, &plain_device()),
-        }
-    }
-
-    fn options() -> ProfileOptions {
-        ProfileOptions {
-            batch: 2,
-            repeats: 3,
-            ..ProfileOptions::new(GenerateOptions::greedy(5))
-        }
-    }
-
-    #[test]
-    fn a_profile_counts_parameters_bytes_and_tokens() {
-        let model = parrot();
-        let prompts = [vec![1, 2, 3], vec![4], vec![5, 6]];
-        let found = profile(&model, &prompts, Some(99), &options()).unwrap();
-        assert_eq!(found.parameters, model.num_params() as u64);
-        assert_eq!(found.parameter_bytes, 4 * found.parameters);
-        assert_eq!(found.disk_bytes, Some(99));
-        assert_eq!(
-            (found.prompts, found.prompt_tokens, found.new_tokens),
-            (3, 6, 15)
-        );
-        assert!(found.latency_seconds > 0.0);
-        assert!(found.generated_tokens_per_second > found.prefill_tokens_per_second / 100.0);
-        assert_eq!(found.peak_rss_bytes.is_some(), cfg!(unix));
-    }
-
-    #[test]
-    fn nothing_to_measure_on_is_an_error() {
-        let error = profile(&parrot(), &[], None, &options()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "there is no prompt to evaluate on; give at least one"
-        );
-        let none = ProfileOptions {
-            repeats: 0,
-            ..options()
-        };
-        let error = profile(&parrot(), &[vec![1]], None, &none).unwrap_err();
-        assert_eq!(error.to_string(), "repeats is 0, it must be at least 1");
-        let error = profile(&parrot(), &[vec![]], None, &options()).unwrap_err();
-        assert!(matches!(error, Error::Timing(_)), "{error}");
-    }
-
-    #[test]
-    fn a_folder_is_as_large_as_its_files() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a"), [0; 10]).unwrap();
-        std::fs::create_dir(folder.path().join("b")).unwrap();
-        std::fs::write(folder.path().join("b/c"), [0; 7]).unwrap();
-        assert_eq!(bytes_on_disk(folder.path()).unwrap(), 17);
-        assert_eq!(bytes_on_disk(&folder.path().join("a")).unwrap(), 10);
-        let error = bytes_on_disk(&folder.path().join("missing")).unwrap_err();
-        assert!(error.to_string().contains("missing"), "{error}");
-    }
-}
+mod tests;

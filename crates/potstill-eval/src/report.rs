@@ -1,6 +1,8 @@
 //! A report: every number of an evaluation in one value, as JSON, as a table and as a page.
 
+mod categories;
 mod html;
+mod pictures;
 mod rows;
 mod summary;
 mod table;
@@ -9,7 +11,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Chart, Comparison, Error, HeldOut, Profile, Proportion, Provenance, Sample};
+use crate::{
+    Calibration, Candidate, Chart, Comparison, Error, GateReport, HeldOut, MinimalViable, Pareto,
+    Profile, Proportion, Provenance, Results, Sample, Suggestion,
+};
 
 const SCHEMA: &str = "potstill.report/1";
 
@@ -41,6 +46,12 @@ pub struct ModelReport {
     pub exact_match: Option<Proportion>,
     /// How close it is to the teacher.
     pub held_out: Option<HeldOut>,
+    /// Any other metrics, with intervals, and by category where their scores have some.
+    #[serde(default)]
+    pub results: Option<Results>,
+    /// Whether it is right as often as it claims.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// What it costs.
     pub profile: Option<Profile>,
 }
@@ -54,7 +65,22 @@ impl ModelReport {
             role,
             exact_match: None,
             held_out: None,
+            results: None,
+            calibration: None,
             profile: None,
+        }
+    }
+}
+
+/// What a sweep found out about a candidate, as one model among others.
+impl From<&Candidate> for ModelReport {
+    fn from(candidate: &Candidate) -> Self {
+        let outcome = &candidate.outcome;
+        Self {
+            results: Some(outcome.results.clone()),
+            calibration: outcome.calibration.clone(),
+            profile: Some(outcome.profile.clone()),
+            ..Self::new(&candidate.name, ModelRole::Other)
         }
     }
 }
@@ -71,6 +97,18 @@ pub struct Report {
     pub models: Vec<ModelReport>,
     /// The student against the teacher and the baseline.
     pub comparison: Option<Comparison>,
+    /// Models by quality and cost.
+    #[serde(default)]
+    pub paretos: Vec<Pareto>,
+    /// Which of them is the smallest that passes the gates.
+    #[serde(default)]
+    pub viable: Option<MinimalViable>,
+    /// What became of gates.
+    #[serde(default)]
+    pub gates: Vec<GateReport>,
+    /// What the numbers suggest.
+    #[serde(default)]
+    pub suggestions: Vec<Suggestion>,
     /// Curves of the training run.
     pub charts: Vec<Chart>,
     /// Problems with the models' answers.
@@ -80,7 +118,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report on `models`, without comparison, curves and samples.
+    /// A report on `models`, with nothing else yet.
     #[must_use]
     pub fn new(
         title: impl Into<String>,
@@ -94,6 +132,10 @@ impl Report {
             description: description.into(),
             models,
             comparison: None,
+            paretos: Vec::new(),
+            viable: None,
+            gates: Vec::new(),
+            suggestions: Vec::new(),
             charts: Vec::new(),
             samples: Vec::new(),
             provenance,

@@ -30,7 +30,7 @@ fn tokenizer() -> TextTokenizer {
     };
     TextTokenizer::from_json(&definition)
         .and_then(|tokenizer| tokenizer.with_special_tokens(specials))
-        .unwrap()
+        .expect("the definition is a tokenizer")
 }
 
 #[test]

@@ -21,6 +21,7 @@
 //! - [`rms_norm`] and [`layer_norm`] normalize rows.
 //! - [`linear`] maps rows, [`activate`] and [`gated`] bend them by an [`Activation`].
 //! - [`rotate_halves`] turns queries and keys by their positions.
+//! - [`recomputed`] keeps nothing of a part of a model for its backward pass but its input.
 //! - [`embedding`] looks rows up.
 //! - [`attention`] lets queries see the keys that an [`AttentionMask`] shows them.
 //! - [`adamw`] updates a parameter, [`squared_norm`] says how long a gradient is.
@@ -77,6 +78,7 @@ mod linear;
 mod linear_divergence;
 pub mod log_space;
 mod portable;
+mod recompute;
 mod rms_norm;
 mod rotary;
 mod row_loss;
@@ -99,6 +101,7 @@ pub use head_rows::{HeadRows, rows_per_chunk};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use linear_divergence::{linear_cross_entropy, linear_divergence};
+pub use recompute::{Recompute, RecomputedGradients, recomputed};
 pub use rms_norm::rms_norm;
 pub use rotary::rotate_halves;
 pub use row_loss::{LogitRows, RowLoss};

@@ -11,11 +11,13 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::ops::QTensorOps;
+use burn::backend::tensor::{FloatTensor, QuantizedTensor};
 use burn::backend::{
     Autodiff, AutodiffBackend, Backend, Dispatch, TensorMetadata, backend_extension,
 };
 use burn::prelude::*;
+use burn::tensor::DType;
 
 use crate::portable::cast;
 
@@ -28,7 +30,8 @@ mod flex;
 ///
 /// The weight may be of a lower precision than `x`, if it is not differentiated. Few rows on flex then
 /// take the less time the smaller the weight is, and the arithmetic is in f32; elsewhere it is in the
-/// dtype of the weight.
+/// dtype of the weight. A weight that burn has quantized is not differentiated either; on flex it is read
+/// as the integers that it is, elsewhere burn makes floats of all of it first.
 ///
 /// # Shapes
 ///
@@ -54,8 +57,13 @@ pub fn linear<const D: usize>(
         "the weight has a row for each column of x"
     );
     let rows = x.reshape([dims[..D - 1].iter().product(), d_in]);
-    let mut y =
-        <Dispatch as LinearBackend>::multiply_rows(rows.into_dispatch(), weight.into_dispatch());
+    let quantized = matches!(weight.dtype(), DType::QFloat(_));
+    let (rows, weight) = (rows.into_dispatch(), weight.into_dispatch());
+    let mut y = if quantized {
+        <Dispatch as LinearBackend>::multiply_quantized(rows, weight)
+    } else {
+        <Dispatch as LinearBackend>::multiply_rows(rows, weight)
+    };
     if let Some(bias) = bias {
         assert_eq!(
             bias.dims(),
@@ -82,6 +90,15 @@ pub(crate) trait LinearBackend: Backend {
         let dtype = x.dtype();
         let y = Self::float_matmul(cast::<Self>(x, weight.dtype()), weight);
         cast::<Self>(y, dtype)
+    }
+
+    /// The same with a quantized weight, which gets no gradient.
+    fn multiply_quantized(
+        x: FloatTensor<Self>,
+        weight: QuantizedTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let weight = Self::dequantize(weight, x.dtype().into());
+        Self::multiply_rows(x, weight)
     }
 
     /// `bias` added to each row.
@@ -141,6 +158,17 @@ impl<B: LinearBackend, C: CheckpointStrategy> LinearBackend for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prep) => prep.finish(B::multiply_rows(x, weight)),
         }
+    }
+
+    fn multiply_quantized(
+        x: FloatTensor<Self>,
+        weight: QuantizedTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if x.is_tracked() {
+            let weight = Self::dequantize(weight, x.dtype().into());
+            return Self::multiply_rows(x, weight);
+        }
+        Self::from_inner(B::multiply_quantized(x.into_primitive(), weight))
     }
 
     fn add_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {

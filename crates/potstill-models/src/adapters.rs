@@ -4,15 +4,13 @@ use std::collections::HashMap;
 
 use burn::module::{LoraAdapter, Module, Param, ParamId, Reparameterizer};
 use burn::prelude::*;
-use burn::tensor::quantization::{QuantScheme, QuantValue, ScaleDtype};
+use burn::tensor::quantization::QuantValue;
 use serde::{Deserialize, Serialize};
 
 use crate::matrices::Matrix;
+use crate::quantization::{BLOCK, block_scheme};
 use crate::weights::normal_values;
 use crate::{Error, LanguageModel, Matrices};
-
-/// Weights that share a scale in a quantized base.
-const BLOCK: u8 = 32;
 
 /// How the weights below the adapters are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +105,7 @@ impl LanguageModel {
                     most,
                 });
             }
-            if config.base != AdapterBase::Unchanged && !d_in.is_multiple_of(BLOCK.into()) {
+            if config.base != AdapterBase::Unchanged && !d_in.is_multiple_of(BLOCK) {
                 return Err(Error::PartialBlocks {
                     name: matrix.name.clone(),
                     size: d_in,
@@ -171,14 +169,6 @@ impl Reparameterizer for Adapt<'_> {
         };
         (base, Some(adapter))
     }
-}
-
-/// Blocks along the inputs, as in the formats of ggml.
-fn block_scheme(device: &Device, value: QuantValue) -> QuantScheme {
-    let scheme = device.settings().quantization.scheme;
-    scheme
-        .with_value(value)
-        .per_block([BLOCK, 1], ScaleDtype::F32)
 }
 
 #[cfg(test)]

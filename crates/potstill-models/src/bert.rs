@@ -1,5 +1,7 @@
 //! BERT as an encoder.
 
+use std::sync::Arc;
+
 use burn::prelude::*;
 use potstill_core::{Encoded, Tapped, Taps, TokenBatch};
 use potstill_kernels::activate;
@@ -170,7 +172,7 @@ impl BertEncoder {
         let mut x = embeddings.layer_norm.forward(x);
         let plan = Plan {
             probe: None,
-            mask: mask_of_batch(batch, false, None),
+            mask: Arc::new(mask_of_batch(batch, false, None)),
             rotation: None,
         };
         let mut tapped = Tapped::default();

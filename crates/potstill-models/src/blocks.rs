@@ -6,6 +6,7 @@ pub(crate) mod gated_mlp;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod mask;
+pub(crate) mod recomputed;
 pub(crate) mod rms_norm;
 pub(crate) mod rotary;
 pub(crate) mod self_attention;

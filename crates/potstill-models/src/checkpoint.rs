@@ -12,7 +12,9 @@ mod folder;
 use crate::gguf::GgufFile;
 use crate::safetensors::SafetensorsFolder;
 use crate::source::TensorSource;
-use crate::{BertEncoder, Companions, Error, LanguageModel, ModelConfig, weights};
+use crate::{
+    BertEncoder, Companions, Error, LanguageModel, Matrices, ModelConfig, WeightBlocks, weights,
+};
 
 /// A checkpoint whose configuration has been read and whose weights have not.
 ///
@@ -51,13 +53,7 @@ impl Checkpoint {
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
         {
-            let file = GgufFile::open(path)?;
-            let config = file.config()?;
-            return Ok(Self {
-                path: path.to_path_buf(),
-                config,
-                kind: Kind::Gguf(Box::new(file)),
-            });
+            return Self::from_gguf(GgufFile::open(path)?);
         }
         let config_path = path.join("config.json");
         if !config_path.is_file() {
@@ -75,6 +71,19 @@ impl Checkpoint {
             path: path.to_path_buf(),
             config,
             kind: Kind::Folder,
+        })
+    }
+
+    /// A GGUF file that was opened already, or came as bytes.
+    ///
+    /// # Errors
+    ///
+    /// When its configuration is not [supported](GgufFile::config).
+    pub fn from_gguf(file: GgufFile) -> Result<Self, Error> {
+        Ok(Self {
+            path: file.origin().to_path_buf(),
+            config: file.config()?,
+            kind: Kind::Gguf(Box::new(file)),
         })
     }
 
@@ -100,13 +109,41 @@ impl Checkpoint {
         dtype: FloatDType,
         device: &Device,
     ) -> Result<LanguageModel, Error> {
+        self.load(dtype, None, device)
+    }
+
+    /// Loads the weights of a causal language model for use: matrices as integers, as
+    /// [`LanguageModel::quantized`] makes them, and everything else in `dtype`. One tensor at a time is
+    /// in f32.
+    ///
+    /// # Errors
+    ///
+    /// As [`language_model`](Self::language_model), and when a matrix that is named does not exist, or
+    /// the inputs of one are no multiple of 32.
+    pub fn quantized_language_model(
+        &self,
+        blocks: WeightBlocks,
+        matrices: &Matrices,
+        dtype: FloatDType,
+        device: &Device,
+    ) -> Result<LanguageModel, Error> {
+        self.load(dtype, Some((blocks, matrices)), device)
+    }
+
+    fn load(
+        &self,
+        dtype: FloatDType,
+        quantized: Option<(WeightBlocks, &Matrices)>,
+        device: &Device,
+    ) -> Result<LanguageModel, Error> {
         match &self.kind {
             Kind::Folder => {
                 let source = SafetensorsFolder::open(&self.path)?;
-                weights::load_language_model(&self.config, &source, dtype, device)
+                weights::load_language_model(&self.config, &source, dtype, quantized, device)
             }
             Kind::Gguf(file) => {
-                weights::load_language_model(&self.config, file.as_ref(), dtype, device)
+                let source = file.as_ref();
+                weights::load_language_model(&self.config, source, dtype, quantized, device)
             }
         }
     }

@@ -116,7 +116,7 @@ pub fn derive_student(
         StudentSpec::Copy => KeptParts::all(teacher_config),
     };
     let source = Cut::new(teacher, &parts);
-    let model = load_language_model(&parts.config(), &source, FloatDType::F32, device)?;
+    let model = load_language_model(&parts.config(), &source, FloatDType::F32, None, device)?;
     Ok(DerivedStudent {
         model,
         layer_map: LayerMap::of_blocks(parts.blocks(), n_layers),

@@ -6,6 +6,7 @@
 //! A step reads every weight once, whatever the number of rows, so that many rows cost little more
 //! than one.
 
+mod continuation;
 mod guided;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 use crate::sample::{self, Sampler, Streams};
 use crate::{KvCache, LanguageModel, ModelConfig};
 
+pub use continuation::Continuation;
 use guided::Guide;
 pub use guided::{Guidance, write_together};
 
@@ -60,14 +62,9 @@ fn continued<'a>(
     let mut streams = Streams::new(options.seed);
     let mut sequences: Vec<Sequence> = (0..)
         .zip(prompts)
-        .map(|(index, prompt)| Sequence {
-            index,
-            prompt,
-            sampler: Sampler::new(options.sampling, prompt, streams.next(prompt)),
-            tokens: Vec::new(),
-            log_probs: Vec::new(),
-            blended: Vec::new(),
-            finish: (options.max_new_tokens == 0).then_some(FinishReason::Length),
+        .map(|(index, prompt)| {
+            let sampler = Sampler::new(options.sampling, prompt, streams.next(prompt));
+            Sequence::new(index, prompt, sampler, options.max_new_tokens)
         })
         .collect();
     // Prompts of about the same length share a batch, so that little is padding.
@@ -234,6 +231,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+#[derive(Debug)]
 struct Sequence<'a> {
     /// Place among the prompts of the call.
     index: usize,
@@ -247,7 +245,19 @@ struct Sequence<'a> {
     finish: Option<FinishReason>,
 }
 
-impl Sequence<'_> {
+impl<'a> Sequence<'a> {
+    fn new(index: usize, prompt: &'a [u32], sampler: Sampler, max_new_tokens: usize) -> Self {
+        Self {
+            index,
+            prompt,
+            sampler,
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            blended: Vec::new(),
+            finish: (max_new_tokens == 0).then_some(FinishReason::Length),
+        }
+    }
+
     /// Chooses the next token, and notes whether it is the last.
     fn push(
         &mut self,

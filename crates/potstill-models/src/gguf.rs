@@ -15,6 +15,7 @@
 
 mod block_type;
 mod config;
+mod contents;
 mod dequantize;
 mod describe;
 mod header;
@@ -30,11 +31,12 @@ mod value;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 pub use block_type::BlockType;
+use contents::Contents;
 pub use dequantize::dequantize;
 pub use problem::GgufProblem;
 pub use quantize::quantize;
@@ -45,7 +47,7 @@ pub use value::MetadataValue;
 
 use crate::{Error, source::TensorSource};
 
-/// A GGUF file: its metadata in memory, its tensors read on demand.
+/// A GGUF file: its metadata in memory, its tensors decoded on demand.
 ///
 /// # Examples
 ///
@@ -60,7 +62,7 @@ use crate::{Error, source::TensorSource};
 #[derive(Debug)]
 pub struct GgufFile {
     path: PathBuf,
-    file: Mutex<File>,
+    contents: Mutex<Contents>,
     metadata: HashMap<String, MetadataValue>,
     /// Under Hugging Face names where there is one.
     tensors: BTreeMap<String, TensorInfo>,
@@ -78,8 +80,22 @@ impl GgufFile {
         let path = path.as_ref().to_path_buf();
         let file = File::open(&path).map_err(Error::io("open", &path))?;
         let length = file.metadata().map_err(Error::io("read", &path))?.len();
-        let header_file = file.try_clone().map_err(Error::io("open", &path))?;
-        let mut reader = HeaderReader::new(header_file, path.clone(), length);
+        Self::parse(path, Contents::File(file), length)
+    }
+
+    /// [`open`](Self::open) for the bytes of a file, where there are no files. `name` stands for the
+    /// path in messages.
+    ///
+    /// # Errors
+    ///
+    /// As of `open`.
+    pub fn from_bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self, Error> {
+        let length = bytes.len() as u64;
+        Self::parse(name.into(), Contents::Memory(Cursor::new(bytes)), length)
+    }
+
+    fn parse(path: PathBuf, mut contents: Contents, length: u64) -> Result<Self, Error> {
+        let mut reader = HeaderReader::new(&mut contents, path.clone(), length);
 
         let magic = reader.array("the magic number")?;
         if &magic != b"GGUF" {
@@ -110,7 +126,7 @@ impl GgufFile {
         }
         Ok(Self {
             path,
-            file: Mutex::new(file),
+            contents: Mutex::new(contents),
             metadata,
             tensors,
             data_start,
@@ -127,9 +143,11 @@ impl GgufFile {
     fn read_stored(&self, info: &TensorInfo) -> Result<Vec<f32>, Error> {
         let mut bytes = vec![0; info.bytes];
         {
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(self.data_start + info.offset))
-                .and_then(|_| file.read_exact(&mut bytes))
+            let lock = self.contents.lock();
+            let mut contents = lock.unwrap_or_else(PoisonError::into_inner);
+            contents
+                .seek(SeekFrom::Start(self.data_start + info.offset))
+                .and_then(|_| contents.read_exact(&mut bytes))
                 .map_err(Error::io("read", &self.path))?;
         }
         dequantize(info.block_type, &bytes)

@@ -1,6 +1,7 @@
 //! GPT-2.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::prelude::*;
 use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
@@ -10,6 +11,7 @@ use crate::blocks::embedding::Embedding;
 use crate::blocks::layer_norm::LayerNorm;
 use crate::blocks::linear::Linear;
 use crate::blocks::mask::mask_of_batch;
+use crate::blocks::recomputed::DecoderBlock;
 use crate::blocks::self_attention::{Heads, Plan};
 use crate::blocks::widened;
 use crate::cache::{KvCache, LayerCache};
@@ -187,7 +189,7 @@ impl Gpt2 {
         for (i, block) in decoder.h.iter().enumerate() {
             taps::keep_hidden(&mut tapped, taps, i, &x);
             let cache = cache.as_deref_mut().map(|layers| &mut layers[i]);
-            let (y, map) = block.forward(x, plan, cache, taps.wants_attention(i));
+            let (y, map) = block.run(x, plan, cache, taps.wants_attention(i));
             tapped.attention.extend(map.map(|map| (i, map)));
             x = y;
         }
@@ -204,7 +206,7 @@ impl Gpt2 {
 
 fn plan(mask: AttentionMask, probe: Option<Rc<Probe>>) -> Plan {
     Plan {
-        mask,
+        mask: Arc::new(mask),
         rotation: None,
         probe,
     }
@@ -230,7 +232,9 @@ impl Block {
             },
         }
     }
+}
 
+impl DecoderBlock for Block {
     fn forward(
         &self,
         x: Tensor<3>,

@@ -7,6 +7,7 @@ use potstill_core::{CausalLm, Encoded, LmHead, Taps, TokenBatch};
 use potstill_kernels::linear;
 
 use crate::probe::Probe;
+use crate::quantization::Dequantize;
 use crate::{Architecture, Gpt2, KvCache, Llama, ModelConfig, weights};
 
 /// A causal language model of any supported architecture, student or teacher.
@@ -74,10 +75,12 @@ impl LanguageModel {
         }
     }
 
-    /// An ordinary model that computes the same: without autodiff, adapters, or factors of a head.
+    /// An ordinary model that computes the same: without autodiff, adapters, integers, or factors of a
+    /// head.
     #[must_use]
     pub fn merged(&self) -> Self {
-        self.valid().materialize().with_merged_head()
+        let floats = self.valid().materialize().map(&mut Dequantize);
+        floats.with_merged_head()
     }
 
     /// Shows `probe` what a pass over `batch` sees.

@@ -12,7 +12,8 @@
 //! - [`LanguageModel::with_adapters`] trains a small addition only, [`LanguageModel::rounded_when_read`]
 //!   in the precision that the student is used in.
 //! - A [`LanguageModel`] continues prompts through [`Generate`](potstill_core::Generate); [`KvCache`]
-//!   lets it read each token once, and a [`Sampler`] chooses the next one. With [`write_together`] a
+//!   lets it read each token once, a [`Sampler`] chooses the next one, and a [`Continuation`] writes
+//!   one text token by token. With [`write_together`] a
 //!   teacher has a say in what its student writes.
 //!
 //! Norms, softmax and rotations are computed in f32 whatever the dtype of the weights; a student is
@@ -73,7 +74,7 @@ pub use derive::{
     Removal, Removed, StudentShape, StudentSpec, derive_student,
 };
 pub use error::Error;
-pub use generate::{Guidance, write_together};
+pub use generate::{Continuation, Guidance, write_together};
 pub use gguf::{
     BlockType, GgufFile, GgufOptions, GgufProblem, GgufSummary, MetadataValue, WidenedTensor,
     dequantize, quantize, save_gguf,

@@ -1,6 +1,7 @@
 //! The Llama family: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::prelude::*;
 use potstill_core::{Encoded, LmHead, Tapped, Taps, TokenBatch};
@@ -10,6 +11,7 @@ use crate::blocks::embedding::Embedding;
 use crate::blocks::gated_mlp::GatedMlp;
 use crate::blocks::linear::Linear;
 use crate::blocks::mask::mask_of_batch;
+use crate::blocks::recomputed::DecoderBlock;
 use crate::blocks::rms_norm::RmsNorm;
 use crate::blocks::rotary::Rotation;
 use crate::blocks::self_attention::{Heads, Plan};
@@ -189,7 +191,7 @@ impl Llama {
             Rotation::new(positions, &frequencies)
         });
         Plan {
-            mask,
+            mask: Arc::new(mask),
             rotation,
             probe,
         }
@@ -210,7 +212,7 @@ impl Llama {
         for (i, block) in self.model.layers.iter().enumerate() {
             taps::keep_hidden(&mut tapped, taps, i, &x);
             let cache = cache.as_deref_mut().map(|layers| &mut layers[i]);
-            let (y, map) = block.forward(x, plan, cache, taps.wants_attention(i));
+            let (y, map) = block.run(x, plan, cache, taps.wants_attention(i));
             tapped.attention.extend(map.map(|map| (i, map)));
             x = y;
         }
@@ -235,7 +237,9 @@ impl Block {
             mlp: GatedMlp::new(config, device),
         }
     }
+}
 
+impl DecoderBlock for Block {
     fn forward(
         &self,
         x: Tensor<3>,

@@ -1,16 +1,18 @@
-//! Students that are trained in the precision they are used in.
+//! Students of fewer bits: trained in the precision they are used in, and used in it.
 
 use std::collections::HashSet;
 
-use burn::module::{Module, Param, ParamId, Reparameterization, Reparameterizer};
+use burn::module::{Module, ModuleMapper, Param, ParamId, Reparameterization, Reparameterizer};
 use burn::prelude::*;
-use burn::tensor::FloatDType;
+use burn::tensor::quantization::{QuantScheme, QuantValue, QuantizationParameters, ScaleDtype};
+use burn::tensor::{DType, FloatDType};
 use serde::{Deserialize, Serialize};
 
+use crate::matrices::Matrix;
 use crate::{BlockType, Error, LanguageModel, Matrices};
 
 /// Weights that share a scale.
-const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
 /// Integers in blocks of 32 weights with a half-precision scale.
 ///
@@ -60,26 +62,33 @@ impl WeightBlocks {
             "blocks of {BLOCK} do not fill {d_in} inputs"
         );
         let dtype = weight.dtype();
+        let (codes, scales) = self.encode(weight);
+        (codes * scales).reshape([d_in, d_out]).cast(dtype)
+    }
+
+    /// The integers, `[blocks, 32, d_out]`, and the scales as they are stored, `[blocks, 1, d_out]`.
+    fn encode(self, weight: Tensor<2>) -> (Tensor<3>, Tensor<3>) {
+        let [d_in, d_out] = weight.dims();
         let x = weight
             .cast(FloatDType::F32)
             .reshape([d_in / BLOCK, BLOCK, d_out]);
-        let (scale, quantized) = match self {
+        let (codes, scale) = match self {
             Self::Int8 => {
                 let scale = x.clone().abs().max_dim(1) / 127.0;
                 let steps = x * reciprocal(scale.clone());
                 let away = (steps.clone().abs() + 0.5).floor() * steps.sign();
-                (scale, away)
+                (away, scale)
             }
             Self::Int4 => {
                 let (most, least) = (x.clone().max_dim(1), x.clone().min_dim(1));
                 let negative = (most.clone() + least.clone()).lower_elem(0.0);
                 let scale = most.mask_where(negative, least) / -8.0;
                 let steps = x * reciprocal(scale.clone());
-                (scale, (steps + 8.5).floor().clamp(0.0, 15.0) - 8.0)
+                ((steps + 8.5).floor().clamp(0.0, 15.0) - 8.0, scale)
             }
         };
         let stored = scale.cast(FloatDType::F16).cast(FloatDType::F32);
-        (quantized * stored).reshape([d_in, d_out]).cast(dtype)
+        (codes, stored)
     }
 }
 
@@ -139,7 +148,121 @@ impl Reparameterizer for RoundWhenRead {
     }
 }
 
+/// Keeps the chosen parameters as integers.
+pub(crate) struct Quantize {
+    ids: HashSet<ParamId>,
+    blocks: WeightBlocks,
+}
+
+impl Quantize {
+    /// For these matrices of `model`, whose parameters may still have to be read.
+    pub(crate) fn new(
+        model: &LanguageModel,
+        blocks: WeightBlocks,
+        matrices: &Matrices,
+    ) -> Result<Self, Error> {
+        let ids = whole_blocks(model, matrices)?;
+        Ok(Self { ids, blocks })
+    }
+
+    /// Whether a parameter is one of them.
+    pub(crate) fn chooses(&self, id: ParamId) -> bool {
+        self.ids.contains(&id)
+    }
+
+    /// The integers of a weight.
+    pub(crate) fn apply<const D: usize>(&self, weight: Tensor<D>) -> Tensor<D> {
+        let dims = weight.dims();
+        let scheme = block_scheme(&weight.device(), QuantValue::Q8S);
+        let weight = weight.reshape([dims[0], dims[1..].iter().product()]);
+        let (codes, scales) = self.blocks.encode(weight);
+        // burn wants positive scales, and finds the codes again, as often with the other sign.
+        let rounded = (codes * scales.clone()).reshape(dims);
+        let scales = scales.abs().flatten(0, 2);
+        let global = None;
+        rounded.quantize(&scheme, QuantizationParameters { scales, global })
+    }
+}
+
+impl ModuleMapper for Quantize {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.chooses(param.id) {
+            param
+                .set_require_grad(false)
+                .map(|weight| self.apply(weight))
+        } else {
+            param
+        }
+    }
+}
+
+/// Makes floats of integers.
+pub(crate) struct Dequantize;
+
+impl ModuleMapper for Dequantize {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| match weight.dtype() {
+            DType::QFloat(_) => weight.dequantize(),
+            _ => weight,
+        })
+    }
+}
+
+/// Blocks along the inputs, as in the formats of ggml.
+pub(crate) fn block_scheme(device: &Device, value: QuantValue) -> QuantScheme {
+    let scheme = device.settings().quantization.scheme;
+    scheme
+        .with_value(value)
+        .per_block([BLOCK as u8, 1], ScaleDtype::F32)
+}
+
+/// The parameters of the matrices, if blocks fill them.
+fn whole_blocks(model: &LanguageModel, matrices: &Matrices) -> Result<HashSet<ParamId>, Error> {
+    let matrices = matrices.of(model)?;
+    let partial = |matrix: &&Matrix| !matrix.shape[0].is_multiple_of(BLOCK);
+    match matrices.iter().find(partial) {
+        Some(matrix) => Err(Error::PartialBlocks {
+            name: matrix.name.clone(),
+            size: matrix.shape[0],
+        }),
+        None => Ok(matrices.into_iter().map(|matrix| matrix.id).collect()),
+    }
+}
+
 impl LanguageModel {
+    /// This model for use, with the weights of the matrices kept as integers of such blocks.
+    ///
+    /// It answers as a GGUF file of the same blocks does, and as a student that was trained with
+    /// [`rounded_when_read`](Self::rounded_when_read). On flex a weight then takes one byte and an
+    /// eighth with its scale, in 4 bits as well, and so much is read for each token; passes over many
+    /// rows make floats of one matrix at a time.
+    /// [`Checkpoint::quantized_language_model`](crate::Checkpoint::quantized_language_model) reads a
+    /// model in this form, which never holds all of it in floats. Nothing of it can be trained, and
+    /// [`save_pretrained`](crate::save_pretrained) writes what the integers stand for. Embeddings and
+    /// head stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When a matrix that is named does not exist, or the inputs of one are no multiple of 32.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use burn::prelude::*;
+    /// use potstill_models::{Architecture, LanguageModel, Matrices, ModelConfig, WeightBlocks};
+    ///
+    /// let config = ModelConfig::new(Architecture::Llama, 64, 32, 2, 2);
+    /// let model = LanguageModel::init(&config, 1, &Device::default());
+    /// let small = model.quantized(WeightBlocks::Int8, &Matrices::All)?;
+    /// # let _ = small;
+    /// # Ok::<(), potstill_models::Error>(())
+    /// ```
+    pub fn quantized(&self, blocks: WeightBlocks, matrices: &Matrices) -> Result<Self, Error> {
+        let model = self.merged();
+        let mut quantize = Quantize::new(&model, blocks, matrices)?;
+        Ok(model.map(&mut quantize))
+    }
+
     /// This model with the weights of the matrices rounded to such blocks whenever they are read,
     /// while the weights themselves are trained in full precision.
     ///
@@ -171,17 +294,7 @@ impl LanguageModel {
         blocks: WeightBlocks,
         matrices: &Matrices,
     ) -> Result<Self, Error> {
-        let matrices = matrices.of(&self)?;
-        if let Some(matrix) = matrices
-            .iter()
-            .find(|matrix| !matrix.shape[0].is_multiple_of(BLOCK))
-        {
-            return Err(Error::PartialBlocks {
-                name: matrix.name.clone(),
-                size: matrix.shape[0],
-            });
-        }
-        let ids = matrices.into_iter().map(|matrix| matrix.id).collect();
+        let ids = whole_blocks(&self, matrices)?;
         Ok(self.apply_reparameterization(RoundWhenRead { ids, blocks }))
     }
 }

@@ -43,7 +43,7 @@ impl Default for SaveOptions {
     fn default() -> Self {
         Self {
             dtype: WeightDtype::F32,
-            max_shard_bytes: 5_000_000_000,
+            max_shard_bytes: usize::try_from(5_000_000_000_u64).unwrap_or(usize::MAX),
         }
     }
 }

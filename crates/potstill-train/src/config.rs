@@ -36,8 +36,9 @@ pub struct TrainerConfig {
     /// Micro-batches of an optimizer step.
     #[serde(default = "one")]
     pub accumulation: usize,
-    /// Computes cheap activations once more in the backward pass instead of keeping them: burn's
-    /// gradient checkpointing. Less memory, more time, the same gradients.
+    /// Puts the student on a device with gradient checkpointing, where the models of this workspace
+    /// keep nothing of a block but its input, and compute it once more in the backward pass. Less
+    /// memory, more time, the same gradients.
     #[serde(default)]
     pub gradient_checkpointing: bool,
     /// Bound on the norm of all gradients together.

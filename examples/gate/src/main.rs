@@ -30,8 +30,8 @@ use quickstart::{examination, teacher_folder};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures a model, registers it and promotes it if it passes. Exits with 0 if it did, with 1 if it
-/// did not, and with 100 if that could not be judged.
+/// Measures a model, registers it and promotes it if it passes. Exits with 0 if it did, with 100 if
+/// it did not, and with 1 if that could not be judged.
 #[derive(Parser)]
 struct Arguments {
     /// Folder of a model of the quickstart's task; by default its teacher.

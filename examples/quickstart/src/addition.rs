@@ -102,7 +102,8 @@ pub fn tokenizer() -> Result<TextTokenizer, Error> {
     })
 }
 
-/// A `tokenizer.json` with one token a character.
+/// A `tokenizer.json` with one token a character, as byte-level BPE without any merge, which every
+/// program knows that loads models.
 #[must_use]
 pub fn tokenizer_json() -> String {
     let special: Vec<_> = TOKENS[..4]
@@ -120,18 +121,19 @@ pub fn tokenizer_json() -> String {
         .enumerate()
         .map(|(id, token)| ((*token).to_owned(), json!(id)))
         .collect();
+    let bytes = json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true
+    });
     let tokenizer = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
         "added_tokens": special,
         "normalizer": null,
-        "pre_tokenizer": {
-            "type": "Split", "pattern": { "Regex": "." }, "behavior": "Isolated", "invert": false
-        },
+        "pre_tokenizer": bytes,
         "post_processor": null,
-        "decoder": { "type": "Fuse" },
-        "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>" }
+        "decoder": bytes,
+        "model": { "type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "<unk>" }
     });
     format!("{tokenizer:#}\n")
 }
@@ -158,6 +160,18 @@ mod tests {
         ] {
             assert_eq!(Problem::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_character_is_a_token_and_the_teacher_comes_with_the_same_tokenizer() {
+        let tokenizer = tokenizer().unwrap();
+        let text = "<bos>12+3450=6789<eos>";
+        let ids = tokenizer.encode(text, false).unwrap();
+        assert_eq!(ids, [1, 5, 6, 14, 7, 8, 9, 4, 15, 10, 11, 12, 13, 2]);
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
+        assert_eq!(tokenizer.encode("1a", false).unwrap(), [5, 3]);
+        let shipped = crate::teacher_folder().join("tokenizer.json");
+        assert_eq!(std::fs::read_to_string(shipped).unwrap(), tokenizer_json());
     }
 
     #[test]

@@ -12,7 +12,8 @@ const {getLlama} = await import(pathToFileURL(join(module, "dist", "index.js")))
 const {version} = JSON.parse(readFileSync(join(module, "package.json"), "utf8"));
 const request = JSON.parse(readFileSync(requestPath, "utf8"));
 
-const llama = await getLlama({gpu: false, build: "never", logLevel: "error"});
+// One thread: its threads wait for each other by spinning, which takes minutes where a core is busy.
+const llama = await getLlama({gpu: false, build: "never", logLevel: "error", maxThreads: 1});
 const model = await llama.loadModel({modelPath: request.path});
 const context = await model.createContext({
     contextSize: 256,

@@ -10,9 +10,9 @@ use super::axis::Axis;
 use super::{Chart, Scale, decimate, ticks};
 use crate::Error;
 
-const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
-const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
-const SERIES: [RGBColor; 4] = [
+pub(super) const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
+pub(super) const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
+pub(super) const SERIES: [RGBColor; 4] = [
     RGBColor(0x2F, 0x6D, 0xB5),
     RGBColor(0xC2, 0x57, 0x1A),
     RGBColor(0x2E, 0x8B, 0x57),
@@ -20,13 +20,13 @@ const SERIES: [RGBColor; 4] = [
 ];
 
 /// Twice the size at which it is shown, since coordinates are whole pixels.
-const SIZE: (u32, u32) = (960, 600);
-const FONT: u32 = 32;
+pub(super) const SIZE: (u32, u32) = (960, 600);
+pub(super) const FONT: u32 = 32;
 
 /// Curves of at most so many points have them marked.
 const MARKED: usize = 40;
 
-type DrawError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type DrawError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Chart {
     /// The color of the curve `index`, as `#RRGGBB`.

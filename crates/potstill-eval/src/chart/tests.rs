@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Better, Calibration, CostAxis, Interval, Pareto, ParetoPoint};
 
 fn chart(scale: Scale, values: &[f64]) -> Chart {
     let points = values
@@ -110,5 +111,69 @@ proptest! {
             Some(svg) => prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg),
             None => prop_assert_eq!(chart.gaps(), values.len()),
         }
+    }
+}
+
+#[test]
+fn a_pareto_plot_names_its_models_joins_the_front_and_rings_the_chosen_one() {
+    let point = |name: &str, quality: f64, cost| ParetoPoint {
+        name: name.into(),
+        quality,
+        interval: Some(Interval {
+            low: quality - 0.02,
+            high: quality + 0.02,
+        }),
+        cost,
+    };
+    let points = vec![
+        point("tiny", 0.4, 0.1),
+        point("odd", 0.3, 0.5),
+        point("large", 0.9, 4.0),
+        point("unknown", f64::NAN, 1.0),
+    ];
+    let pareto = Pareto::new("exact_match", Better::Higher, CostAxis::Size, points);
+    let svg = pareto.to_svg(Some("large")).unwrap().unwrap();
+    for text in [
+        "tiny",
+        "odd",
+        "large",
+        "exact_match",
+        "weights in memory, MB",
+        "0.5",
+    ] {
+        assert!(
+            svg.contains(&format!("\n{text}\n")),
+            "{text} is missing from {svg}"
+        );
+    }
+    assert!(!svg.contains("unknown") && !svg.contains("NaN"), "{svg}");
+    assert_eq!(svg.matches("<circle").count(), 4, "{svg}");
+    let nothing = Pareto::new("x", Better::Higher, CostAxis::Size, Vec::new());
+    assert_eq!(nothing.to_svg(None).unwrap(), None);
+}
+
+#[test]
+fn a_reliability_diagram_has_a_point_for_each_bin() {
+    let answers = (0..100).map(|n| (f64::from(n) / 100.0, n % 3 > 0));
+    let calibration = Calibration::with_bins(answers, 10).unwrap();
+    let svg = calibration.to_svg().unwrap();
+    assert_eq!(svg.matches("<circle").count(), 10, "{svg}");
+    assert!(
+        svg.contains("\nconfidence\n") && !svg.contains("NaN"),
+        "{svg}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_front_can_be_drawn(
+        points in prop::collection::vec((0.0f64..1e6, 1e-6f64..1e6), 1..12),
+    ) {
+        let points = points.into_iter().map(|(quality, cost)| ParetoPoint {
+            name: format!("{quality:.0}"), quality, interval: None, cost,
+        });
+        let pareto = Pareto::new("m", Better::Lower, CostAxis::Latency, points.collect());
+        let svg = pareto.to_svg(None).unwrap().unwrap();
+        prop_assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }
 }

@@ -23,17 +23,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// 0 when passed, 1 when failed, 100 when it could not be judged.
+    /// 0 when passed, 100 when failed, 1 when it could not be judged.
     ///
-    /// A pipeline that stops at anything but 0 is safe; 100 tells those who look after it that the model
-    /// is not to blame. It is far from 2, with which shells and argument parsers exit, and below 126,
-    /// where the codes of shells begin.
+    /// A pipeline that stops at anything but 0 is safe. 1 is what any program exits with that could not
+    /// do its work, so only 100 blames the model; promptfoo's codes are the same.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Passed => 0,
-            Self::Failed => 1,
-            Self::Unjudged => 100,
+            Self::Failed => 100,
+            Self::Unjudged => 1,
         }
     }
 }

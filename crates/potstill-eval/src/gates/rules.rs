@@ -54,7 +54,7 @@ const SCHEMA: &str = "potstill.gates/1";
 ///
 /// // Whoever forgot to measure does not pass.
 /// let report = gates.judge(&Results::new("student"), |_| Baseline::Unset)?;
-/// assert_eq!(report.verdict().exit_code(), 100);
+/// assert_eq!(report.verdict().exit_code(), 1);
 /// assert!(report.to_markdown().contains("the results have no metric perplexity"));
 /// # Ok::<(), potstill_eval::GateError>(())
 /// ```

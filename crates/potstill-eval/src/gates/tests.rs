@@ -52,7 +52,7 @@ fn is_unjudged(rules: &str, results: &Results, baseline: Baseline, because: &str
     let (verdict, found) = single(rules, results, baseline);
     assert_eq!(verdict, Verdict::Unjudged, "{found}");
     assert!(found.contains(because), "{found}");
-    assert_eq!(verdict.exit_code(), 100);
+    assert_eq!(verdict.exit_code(), 1);
 }
 
 fn stored(results: Results) -> Baseline {
@@ -421,7 +421,7 @@ fn one_failure_decides_and_doubt_does_not_pass() {
     assert_eq!(verdict(&format!("{MIN}{doubt}"), &bad()), Verdict::Failed);
     assert_eq!(verdict(&format!("{MIN}{MIN}"), &good()), Verdict::Passed);
     let codes = [Verdict::Passed, Verdict::Failed, Verdict::Unjudged].map(Verdict::exit_code);
-    assert_eq!(codes, [0, 1, 100]);
+    assert_eq!(codes, [0, 100, 1]);
 }
 
 fn mixed() -> GateReport {

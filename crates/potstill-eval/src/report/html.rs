@@ -1,14 +1,17 @@
 //! The report as one HTML page without scripts, fonts or anything else from elsewhere.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, HtmlEscape, UndefinedBehavior};
 use serde::Serialize;
 
+use super::categories::CategoryTable;
+use super::pictures::Picture;
 use super::rows::Row;
 use super::summary::KeyFigure;
 use super::{ModelReport, ModelRole, Report};
-use crate::{Chart, Comparison, Error, Profile, Provenance, Sample};
+use crate::number::{significant, thousands};
+use crate::{Comparison, Error, GateReport, Profile, Provenance, Sample, Suggestion};
 
 /// Rendered under a name that ends in `.html`, so that every value is escaped.
 const TEMPLATE: &str = include_str!("report.html.jinja");
@@ -21,12 +24,19 @@ struct Page<'a> {
     summary: String,
     figures: Vec<KeyFigure>,
     models: Vec<Column<'a>>,
-    rows: Vec<Row>,
+    quality: Vec<Row>,
     comparison: Option<&'a Comparison>,
+    paretos: Vec<Picture>,
+    judged: Vec<JudgedRow<'a>>,
+    suggestions: &'a [Suggestion],
+    categories: Vec<CategoryTable>,
+    reliability: Vec<Picture>,
+    costs: Vec<Row>,
     /// Any profile: all are measured alike.
     profiled: Option<&'a Profile>,
-    pictures: Vec<Picture<'a>>,
+    pictures: Vec<Picture>,
     samples: &'a [Sample],
+    gates: &'a [GateReport],
     provenance: &'a Provenance,
     config: Option<String>,
 }
@@ -37,12 +47,14 @@ struct Column<'a> {
     role: &'static str,
 }
 
+/// A candidate before the gates.
 #[derive(Serialize)]
-struct Picture<'a> {
-    title: &'a str,
-    svg: Option<String>,
-    notes: Vec<String>,
-    legend: Vec<(String, &'a str)>,
+struct JudgedRow<'a> {
+    name: &'a str,
+    parameters: String,
+    megabytes: String,
+    verdict: &'static str,
+    reasons: Vec<String>,
 }
 
 impl Report {
@@ -55,7 +67,7 @@ impl Report {
         let pictures = self
             .charts
             .iter()
-            .map(Picture::of)
+            .map(Picture::of_chart)
             .collect::<Result<Vec<_>, _>>()?;
         let config = &self.provenance.config;
         let config = (!config.is_null())
@@ -69,6 +81,8 @@ impl Report {
             .keep_trailing_newline(true)
             .build()?;
         environment.set_syntax(syntax);
+        environment.add_filter("significant", significant);
+        environment.add_filter("code", code);
         environment.add_template("report.html", TEMPLATE)?;
         let page = Page {
             title: &self.title,
@@ -76,11 +90,18 @@ impl Report {
             summary: self.summary(),
             figures: self.key_figures(),
             models: self.models.iter().map(Column::of).collect(),
-            rows: self.rows(),
+            quality: self.quality_rows(),
             comparison: self.comparison.as_ref(),
+            paretos: self.pareto_pictures()?,
+            judged: self.judged_rows(),
+            suggestions: &self.suggestions,
+            categories: self.categories(),
+            reliability: self.reliability_pictures()?,
+            costs: self.cost_rows(),
             profiled: self.models.iter().find_map(|model| model.profile.as_ref()),
             pictures,
             samples: &self.samples,
+            gates: &self.gates,
             provenance: &self.provenance,
             config,
         };
@@ -88,6 +109,39 @@ impl Report {
             .get_template("report.html")?
             .render(Serde(&page))?)
     }
+
+    fn judged_rows(&self) -> Vec<JudgedRow<'_>> {
+        let Some(viable) = &self.viable else {
+            return Vec::new();
+        };
+        let smallest = viable.smallest();
+        let candidates = viable.candidates.iter();
+        candidates
+            .map(|judged| JudgedRow {
+                name: &judged.name,
+                parameters: thousands(judged.parameters),
+                megabytes: significant(judged.parameter_bytes as f64 / 1e6),
+                verdict: match (judged.passed(), smallest == Some(judged)) {
+                    (_, true) => "passes, the smallest that does",
+                    (true, false) => "passes",
+                    (false, false) => "fails",
+                },
+                reasons: judged.reasons(),
+            })
+            .collect()
+    }
+}
+
+/// Text in which what stands between backticks is code.
+fn code(text: &str) -> Value {
+    let parts = text.split('`').enumerate().map(|(n, part)| {
+        let escaped = HtmlEscape(part);
+        match n % 2 {
+            0 => escaped.to_string(),
+            _ => format!("<code>{escaped}</code>"),
+        }
+    });
+    Value::from_safe_string(parts.collect())
 }
 
 impl<'a> Column<'a> {
@@ -103,30 +157,5 @@ impl<'a> Column<'a> {
             name: &model.name,
             role,
         }
-    }
-}
-
-impl<'a> Picture<'a> {
-    fn of(chart: &'a Chart) -> Result<Self, Error> {
-        let mut notes = Vec::new();
-        let merged = chart.values_per_point();
-        if merged > 1 {
-            notes.push(format!("Each point is the mean of {merged} logged values."));
-        }
-        match chart.gaps() {
-            0 => {}
-            1 => notes.push("1 value is not finite and is left out.".into()),
-            gaps => notes.push(format!("{gaps} values are not finite and are left out.")),
-        }
-        let several = chart.series.len() > 1;
-        let names = chart.series.iter().enumerate().filter(|_| several);
-        Ok(Self {
-            title: &chart.title,
-            svg: chart.to_svg()?,
-            notes,
-            legend: names
-                .map(|(index, series)| (Chart::color(index), series.name.as_str()))
-                .collect(),
-        })
     }
 }

@@ -1,10 +1,13 @@
 //! The rows of the comparison, which the terminal and the page show alike.
 
+mod costs;
+
 use serde::Serialize;
 
+use self::costs::Cost;
 use super::{ModelReport, ModelRole, Report};
-use crate::number::{NONE, percent, significant, thousands};
-use crate::{HeldOut, Interval, Profile};
+use crate::number::{NONE, percent, significant};
+use crate::{Better, HeldOut, Interval};
 
 /// One metric of every model.
 #[derive(Debug, Serialize)]
@@ -23,8 +26,16 @@ pub(crate) struct Cell {
 }
 
 impl Report {
-    /// The metrics that at least one model has.
+    /// What fits a terminal: how good the models are, and the first things to know of what they cost.
     pub(crate) fn rows(&self) -> Vec<Row> {
+        let mut rows = self.quality_rows();
+        let costs = costs::ALL.iter().filter(|cost| cost.brief);
+        rows.extend(costs.filter_map(|cost| self.cost_row(cost)));
+        rows
+    }
+
+    /// How good the models are, by the metrics that at least one of them has.
+    pub(super) fn quality_rows(&self) -> Vec<Row> {
         let held_out = |value: fn(&HeldOut) -> f64| {
             move |model: &ModelReport| {
                 model
@@ -33,10 +44,6 @@ impl Report {
                     .map(|found| significant(value(found)))
             }
         };
-        let cost = |value: fn(&Profile) -> Option<f64>| {
-            move |model: &ModelReport| model.profile.as_ref().and_then(value).map(significant)
-        };
-        let parameters = |model: &ModelReport| model.profile.map(|p| thousands(p.parameters));
         let agreement =
             |model: &ModelReport| model.held_out.map(|found| percent(found.top1_agreement));
         let rows = [
@@ -50,39 +57,53 @@ impl Report {
             self.row("Perplexity ↓", "", |model| {
                 self.perplexity(model).map(significant)
             }),
-            self.row("Parameters", "", parameters),
-            self.row(
-                "Size on disk ↓",
-                "MB",
-                cost(|p| p.disk_bytes.map(|b| b as f64 / 1e6)),
-            ),
-            self.row(
-                "Weights in memory ↓",
-                "MB",
-                cost(|p| Some(p.parameter_bytes as f64 / 1e6)),
-            ),
-            self.row(
-                "Latency per answer ↓",
-                "ms",
-                cost(|p| Some(1e3 * p.latency_seconds)),
-            ),
-            self.row(
-                "Generation ↑",
-                "tokens/s",
-                cost(|p| Some(p.generated_tokens_per_second)),
-            ),
-            self.row(
-                "Prefill ↑",
-                "tokens/s",
-                cost(|p| Some(p.prefill_tokens_per_second)),
-            ),
-            self.row(
-                "Peak memory of process ↓",
-                "MB",
-                cost(|p| p.peak_rss_bytes.map(|b| b as f64 / 1e6)),
-            ),
         ];
-        rows.into_iter().flatten().collect()
+        let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
+        let metrics = self.metric_names().into_iter();
+        rows.extend(metrics.map(|(name, better)| self.metric_row(name, better)));
+        rows
+    }
+
+    /// What the models cost, as far as it is known of at least one.
+    pub(super) fn cost_rows(&self) -> Vec<Row> {
+        let costs = costs::ALL.iter();
+        costs.filter_map(|cost| self.cost_row(cost)).collect()
+    }
+
+    fn cost_row(&self, cost: &Cost) -> Option<Row> {
+        self.row(cost.label, cost.unit, |model| {
+            (cost.value)(model.profile.as_ref()?)
+        })
+    }
+
+    fn metric_row(&self, name: &str, better: Better) -> Row {
+        let of = |model: &ModelReport| {
+            let metric = model.results.as_ref()?.metrics.get(name)?;
+            let interval = metric.interval.map(|interval| {
+                format!(
+                    "{} to {}",
+                    significant(interval.low),
+                    significant(interval.high)
+                )
+            });
+            Some(Cell {
+                value: significant(metric.value),
+                interval,
+            })
+        };
+        let unknown = || Cell {
+            value: NONE.into(),
+            interval: None,
+        };
+        let cells = self
+            .models
+            .iter()
+            .map(|model| of(model).unwrap_or_else(unknown));
+        Row {
+            label: format!("{name}\u{a0}{}", arrow(better)),
+            unit: "",
+            cells: cells.collect(),
+        }
     }
 
     fn row(
@@ -133,4 +154,12 @@ impl Report {
 /// An interval of shares, in percent.
 pub(super) fn range(interval: Interval) -> String {
     format!("{} to {}", percent(interval.low), percent(interval.high))
+}
+
+/// Towards the better.
+pub(super) fn arrow(better: Better) -> &'static str {
+    match better {
+        Better::Higher => "↑",
+        Better::Lower => "↓",
+    }
 }

@@ -24,6 +24,7 @@ impl Report {
             self.accuracy_sentence(),
             self.gap_sentence(),
             self.held_out_sentence(),
+            self.viable_sentence(),
         ];
         let found = sentences
             .into_iter()
@@ -102,6 +103,20 @@ impl Report {
             significant(now.forward_kl),
             percent(now.top1_agreement),
         ))
+    }
+
+    fn viable_sentence(&self) -> Option<String> {
+        let viable = self.viable.as_ref()?;
+        let models = viable.candidates.len();
+        Some(match viable.smallest() {
+            Some(judged) => format!(
+                "The smallest of {models} candidates that passes the gates is {}, with {} parameters in {} MB.",
+                judged.name,
+                thousands(judged.parameters),
+                significant(judged.parameter_bytes as f64 / 1e6),
+            ),
+            None => format!("None of {models} candidates passes the gates."),
+        })
     }
 
     /// The figures that stand at the top of the page.

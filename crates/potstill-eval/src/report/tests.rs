@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::{ExactMatch, ItemResult, PairedBootstrap, Point, SampleAnswer, Scale, Series, samples};
+use crate::{
+    Baseline, Better, CostAxis, Evidence, ExactMatch, Gates, ItemResult, ItemScore,
+    JudgedCandidate, MachinePrice, Metric, PairedBootstrap, ParetoPoint, Point, SampleAnswer,
+    Scale, Scores, Series, SuggestionKind, TaskIdentity, TokenLatency, samples,
+};
 
 fn measured(right: usize) -> ExactMatch {
     let results = (0..200).map(|n| ItemResult {
@@ -29,10 +33,17 @@ fn costs(parameters: u64, latency_seconds: f64) -> Profile {
         parameters,
         parameter_bytes: 4 * parameters,
         disk_bytes: Some(4 * parameters + 12_345),
+        work: None,
         latency_seconds,
+        tokens: None,
         prefill_tokens_per_second: 40.0 / latency_seconds,
+        decode_tokens_per_second: None,
         generated_tokens_per_second: 9.0 / latency_seconds,
+        memory_bandwidth: None,
         peak_rss_bytes: Some(312_000_000),
+        own_peak_bytes: None,
+        joules_per_token: None,
+        prices: None,
         prompts: 32,
         prompt_tokens: 256,
         new_tokens: 160,
@@ -280,11 +291,10 @@ fn the_page_escapes_what_is_not_its_own() {
 
 #[test]
 fn the_page_needs_nothing_else() {
-    let page = report().to_html().unwrap();
+    let page = report().to_html().unwrap() + &full().to_html().unwrap();
     for foreign in ["src=", "href=", "url(", "@import", "<link", "<script"] {
         assert!(!page.contains(foreign), "{foreign} found");
     }
-    assert_eq!(page.matches("<svg").count(), 2);
     for part in [
         "Addition",
         "Answers side by side",
@@ -298,7 +308,7 @@ fn the_page_needs_nothing_else() {
 
 #[test]
 fn every_color_of_a_picture_has_a_rule_for_dark_mode() {
-    let mut report = report();
+    let mut report = full();
     let points = curve(5, 1.0);
     report.charts[0].series = (0..4)
         .map(|n| Series {
@@ -314,6 +324,133 @@ fn every_color_of_a_picture_has_a_rule_for_dark_mode() {
             assert!(style.contains(&rule), "{rule} is missing");
         }
     }
+}
+
+/// A report with everything in it.
+fn full() -> Report {
+    let mut report = report();
+    for (n, model) in report.models.iter_mut().enumerate() {
+        let item = |item: usize| {
+            let score = if item.is_multiple_of(n + 2) { 0.0 } else { 1.0 };
+            let category = if item < 60 {
+                "short sums"
+            } else {
+                "<long> sums"
+            };
+            ItemScore::new(item.to_string(), score).with_category(category)
+        };
+        let scores = Scores::new((0..100).map(item).collect()).unwrap();
+        let task = TaskIdentity::of_items("sums", "1", &["1+1"]).unwrap();
+        let accuracy = Metric::of_scores(Better::Higher, task, scores);
+        model.results = Some(Results::new(&model.name).with_metric("accuracy", accuracy));
+        let answers = (0..500).map(|item| (f64::from(item % 50) / 50.0, item % 3 > 0));
+        model.calibration = Some(Calibration::new(answers).unwrap());
+    }
+    let point = |(n, model): (usize, &ModelReport)| ParetoPoint {
+        name: model.name.clone(),
+        quality: 0.5 + 0.1 * n as f64,
+        interval: None,
+        cost: 1.0 + n as f64,
+    };
+    let points = report.models.iter().enumerate().map(point).collect();
+    report.paretos = vec![Pareto::new(
+        "accuracy",
+        Better::Higher,
+        CostAxis::Size,
+        points,
+    )];
+    let gates = Gates::parse(
+        "schema = \"potstill.gates/1\"\n[[threshold]]\nmetric = \"accuracy\"\nmin = 0.6",
+    )
+    .unwrap();
+    let judged = report.models.iter().map(|model| {
+        let results = model.results.as_ref().unwrap();
+        JudgedCandidate {
+            name: model.name.clone(),
+            parameters: 70_112,
+            parameter_bytes: 280_448,
+            report: gates.judge(results, |_| Baseline::Unset).unwrap(),
+        }
+    });
+    let viable = MinimalViable {
+        candidates: judged.collect(),
+    };
+    report.gates = vec![viable.candidates[0].report.clone()];
+    report.viable = Some(viable);
+    report.suggestions = vec![Suggestion {
+        model: "distilled".into(),
+        kind: SuggestionKind::CutOff,
+        text: "Answers are <cut> off: `a<b`.".into(),
+        evidence: vec![Evidence {
+            name: "share of answers".into(),
+            value: 0.123_456,
+            threshold: Some(0.05),
+        }],
+    }];
+    report
+}
+
+#[test]
+fn everything_that_is_known_has_its_place_on_the_page() {
+    let page = full().to_html().unwrap();
+    for part in [
+        "<!doctype html>",
+        "Quality against cost",
+        "accuracy against weights in memory, MB",
+        "The smallest of 3 candidates that passes the gates is distilled, with 70,112 parameters in 0.280 MB.",
+        "passes, the smallest that does",
+        "accuracy is at least 0.6: 0.5",
+        "Gates of teacher",
+        "Answers are &lt;cut&gt; off: <code>a&lt;b</code>.",
+        "share of answers <b>0.123</b> against 0.0500",
+        "accuracy\u{a0}↑ by category",
+        "&lt;long&gt; sums, n = 40",
+        "short sums, n = 60",
+        "Reliability of distilled",
+        "by chance alone",
+    ] {
+        assert!(page.contains(part), "{part} is missing from {page}");
+    }
+    assert!(page.starts_with("<!doctype html>"), "{}", &page[..80]);
+}
+
+#[test]
+fn what_follows_from_shape_and_machine_is_shown_where_it_is_known() {
+    let mut report = report();
+    let profile = report.models[1].profile.as_mut().unwrap();
+    profile.joules_per_token = Some(0.0123);
+    profile.prices = Some(MachinePrice::new(0.36, "EUR").prices(1e4, 200.0));
+    profile.tokens = TokenLatency::of(&[vec![0.5, 0.6, 0.7]]);
+    let page = report.to_html().unwrap();
+    for part in [
+        "12.3",
+        "0.500 EUR",
+        "Time to first token",
+        "99 % of gaps below",
+    ] {
+        assert!(page.contains(part), "{part} is missing from {page}");
+    }
+    assert!(!page.contains("Cache for a token"), "{page}");
+    assert_eq!(report.table(), self::report().table());
+}
+
+#[test]
+fn a_report_of_an_older_version_is_read() {
+    let mut json: serde_json::Value = serde_json::from_str(&report().to_json().unwrap()).unwrap();
+    for field in ["paretos", "viable", "gates", "suggestions"] {
+        json.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    for model in json["models"].as_array_mut().unwrap() {
+        for field in ["results", "calibration"] {
+            model.as_object_mut().unwrap().remove(field).unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    std::fs::write(&path, json.to_string()).unwrap();
+    assert_eq!(Report::read_json(&path).unwrap(), report());
+    full().write_json(&path).unwrap();
+    assert_eq!(Report::read_json(&path).unwrap(), full());
 }
 
 #[test]

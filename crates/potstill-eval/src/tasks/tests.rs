@@ -1,3 +1,5 @@
+//! Whole tasks against what lm-evaluation-harness recorded.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};

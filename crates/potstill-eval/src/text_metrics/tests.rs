@@ -1,3 +1,5 @@
+//! Text metrics against sacrebleu, rouge_score and SQuAD's own script.
+
 use std::collections::HashMap;
 
 use fancy_regex::Regex;

@@ -1,3 +1,5 @@
+//! Scores of text against sums over logits.
+
 use potstill_core::SpecialTokens;
 use potstill_models::{Architecture, LanguageModel, ModelConfig};
 use potstill_testkit::{TableLm, plain_device};

@@ -1,10 +1,11 @@
 //! Linear maps of f32 rows on flex.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::flex::{FlexQTensor, FlexTensor};
+use burn::backend::ops::{FloatTensorOps, QTensorOps};
 use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
 
+use super::few_rows::Blocks;
 use super::{LinearBackend, few_rows};
 use crate::bodies::portable_bodies;
 use crate::host::{
@@ -40,6 +41,20 @@ impl LinearBackend for Flex {
         let mut y = Vec::new();
         product_into(&mut y, matrix(&x), matrix(&weight), 1.0, threads);
         tensor(y, [rows, d_out])
+    }
+
+    fn multiply_quantized(x: FlexTensor, weight: FlexQTensor) -> FlexTensor {
+        if !portable_bodies()
+            && let Some(blocks) = Blocks::of(&weight)
+        {
+            if let Some(y) = few_rows::quantized_product(&x, blocks) {
+                return y;
+            }
+            let [d_in, d_out] = weight.shape().dims();
+            return Self::multiply_rows(x, tensor(blocks.to_floats(), [d_in, d_out]));
+        }
+        let weight = Self::dequantize(weight, x.dtype().into());
+        Self::multiply_rows(x, weight)
     }
 
     fn add_bias(x: FlexTensor, bias: FlexTensor) -> FlexTensor {

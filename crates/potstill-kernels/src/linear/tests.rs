@@ -1,6 +1,8 @@
 //! Tests of linear.
 
 use burn::prelude::*;
+use burn::tensor::quantization::{QuantScheme, QuantValue, ScaleDtype};
+use burn::tensor::{DType, Tolerance};
 use potstill_testkit::{autodiff_device, plain_device, values};
 use proptest::prelude::*;
 
@@ -69,5 +71,33 @@ proptest! {
         let seed = u64::from(seed);
         let inputs = [normal([rows, d_in], seed), normal([d_in, d_out], seed + 1), normal([1, d_out], seed + 2)];
         assert_bodies_agree(&inputs, seed + 3, with_bias);
+    }
+}
+
+#[test]
+fn a_quantized_weight_answers_as_its_floats_do_whatever_the_number_of_rows() {
+    let draw = |shape: [usize; 2], seed: u64, device: &Device| {
+        let data = TensorData::new(normal(shape, seed).0, shape);
+        Tensor::<2>::from_data(data, (device, DType::F32))
+    };
+    let scheme = QuantScheme::default()
+        .with_value(QuantValue::Q8S)
+        .per_block([32, 1], ScaleDtype::F32);
+    let weight = draw([64, 48], 1, &plain_device()).quantize_dynamic(&scheme);
+    let floats = weight.clone().dequantize();
+    for rows in [3, 100] {
+        let x = draw([rows, 64], 2, &plain_device());
+        let expected = linear(x.clone(), floats.clone(), None).into_data();
+        let found = linear(x, weight.clone(), None).into_data();
+        found.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-4));
+
+        let x = draw([rows, 64], 2, &autodiff_device()).require_grad();
+        let y = linear(x.clone(), weight.clone(), None);
+        y.to_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-4));
+        let gradient = x.grad(&y.sum().backward());
+        let gradient = gradient.expect("it is part of the graph").into_data();
+        let expected = floats.clone().sum_dim(1).transpose().repeat_dim(0, rows);
+        gradient.assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-4));
     }
 }

@@ -41,6 +41,14 @@ impl Rotation {
         }
     }
 
+    /// The same for tensors without autodiff.
+    pub(crate) fn without_autodiff(self) -> Self {
+        Self {
+            cos: self.cos.without_autodiff(),
+            sin: self.sin.without_autodiff(),
+        }
+    }
+
     /// Rotates queries or keys.
     ///
     /// # Shapes

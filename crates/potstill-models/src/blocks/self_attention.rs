@@ -1,6 +1,7 @@
 //! What every layer's attention shares: heads, mask, rotation, cache.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::prelude::*;
 use potstill_kernels::AttentionMask;
@@ -14,7 +15,7 @@ use crate::probe::Probe;
 /// What one forward pass computes once for all its layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) mask: AttentionMask,
+    pub(crate) mask: Arc<AttentionMask>,
     pub(crate) rotation: Option<Rotation>,
     pub(crate) probe: Option<Rc<Probe>>,
 }

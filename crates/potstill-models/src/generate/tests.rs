@@ -2,6 +2,9 @@
 
 mod references;
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use potstill_core::{Sampling, StopRule, TokenBatch, TokenRow};
 
 use super::*;
@@ -235,4 +238,50 @@ fn batches_are_only_cut_where_they_are_too_large() {
     assert!(ends(&[], 10).is_empty());
     assert_eq!(ends(&[1, 49, 49, 50], 1), [2, 3, 4]);
     assert_eq!(ends(&[200], 1), [1]);
+}
+
+/// What a future gives that never has to wait.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_text_comes_token_by_token_as_it_comes_whole() {
+    let model = model();
+    let stop = model.generate(&prompts(), &sampled(9)).unwrap()[0].tokens[6];
+    for options in [
+        GenerateOptions::greedy(7),
+        sampled(9),
+        GenerateOptions {
+            stop_tokens: vec![stop],
+            ..sampled(9)
+        },
+        GenerateOptions::greedy(0),
+    ] {
+        let whole = model.generate(&prompts(), &options).unwrap();
+        for (prompt, whole) in prompts().iter().zip(whole) {
+            let mut text = Continuation::new(&model, prompt, &options).unwrap();
+            let mut length = 0;
+            while now(text.step()).unwrap() {
+                length += 1;
+                assert_eq!(text.tokens(), &whole.tokens[..length]);
+            }
+            assert_eq!(length, whole.tokens.len());
+            assert_eq!(text.finish(), Some(whole.finish));
+        }
+    }
+}
+
+#[test]
+fn a_prompt_that_cannot_be_continued_whole_cannot_be_token_by_token() {
+    let model = model();
+    for prompt in [vec![], vec![99], vec![1; 60]] {
+        let options = GenerateOptions::greedy(8);
+        let expected = model.generate(std::slice::from_ref(&prompt), &options);
+        let found = Continuation::new(&model, &prompt, &options);
+        assert_eq!(found.unwrap_err(), expected.unwrap_err());
+    }
 }

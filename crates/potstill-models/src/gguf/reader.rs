@@ -1,10 +1,9 @@
 //! Reading values from a file whose header cannot be trusted.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
 
-use super::{GgufProblem, MetadataValue};
+use super::{Contents, GgufProblem, MetadataValue};
 use crate::Error;
 
 /// Most memory that a header may take, several times that of the largest known vocabulary. A value
@@ -13,18 +12,18 @@ const MEMORY: u64 = 1 << 29;
 
 /// A little-endian reader that compares every length with what is left of the file, and of
 /// [`MEMORY`], before it allocates.
-pub(super) struct HeaderReader {
-    input: BufReader<File>,
+pub(super) struct HeaderReader<'a> {
+    input: BufReader<&'a mut Contents>,
     path: PathBuf,
     position: u64,
     length: u64,
     memory_left: u64,
 }
 
-impl HeaderReader {
-    pub(super) fn new(file: File, path: PathBuf, length: u64) -> Self {
+impl<'a> HeaderReader<'a> {
+    pub(super) fn new(contents: &'a mut Contents, path: PathBuf, length: u64) -> Self {
         Self {
-            input: BufReader::with_capacity(1 << 16, file),
+            input: BufReader::with_capacity(1 << 16, contents),
             path,
             position: 0,
             length,

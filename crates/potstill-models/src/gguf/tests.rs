@@ -345,6 +345,25 @@ fn an_alignment_of_the_file_is_respected() {
 }
 
 #[test]
+fn bytes_in_memory_are_read_like_a_file() {
+    let bytes = small("llama").bytes();
+    let (file, memory) = (
+        writer::open(&bytes).unwrap(),
+        GgufFile::from_bytes("model", bytes.clone()).unwrap(),
+    );
+    assert_eq!(memory.config().unwrap(), file.config().unwrap());
+    assert_eq!(
+        memory.tokenizer_json().unwrap(),
+        file.tokenizer_json().unwrap()
+    );
+    for name in file.names() {
+        assert_eq!(memory.read(&name).unwrap(), file.read(&name).unwrap());
+    }
+    let error = GgufFile::from_bytes("model", bytes[..100].to_vec()).unwrap_err();
+    assert!(error.to_string().contains("model"), "{error}");
+}
+
+#[test]
 fn a_file_cut_short_after_opening_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");

@@ -111,3 +111,83 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn integers_answer_as_what_they_stand_for() {
+    for architecture in [Architecture::Qwen3, Architecture::Gpt2] {
+        for blocks in [WeightBlocks::Int8, WeightBlocks::Int4] {
+            let exact = model(architecture);
+            let rounded = exact
+                .clone()
+                .rounded_when_read(blocks, &Matrices::All)
+                .unwrap();
+            // Of the trained weights and of the rounded ones: rounding twice is rounding once.
+            for from in [&exact, &rounded.merged()] {
+                let quantized = from.quantized(blocks, &Matrices::All).unwrap();
+                let expected = logits(&rounded);
+                logits(&quantized).assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+            }
+        }
+    }
+}
+
+#[test]
+fn integers_can_be_chosen_and_saved() {
+    let exact = model(Architecture::Llama);
+    let quantized = exact.quantized(WeightBlocks::Int4, &Matrices::Mlp).unwrap();
+    let rounded = exact
+        .clone()
+        .rounded_when_read(WeightBlocks::Int4, &Matrices::Mlp)
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    crate::save_pretrained(&quantized, folder.path(), &crate::Companions::default()).unwrap();
+    let reloaded = crate::Checkpoint::open(folder.path())
+        .and_then(|saved| saved.language_model(FloatDType::F32, &Device::default()))
+        .unwrap();
+    let expected = logits(&rounded);
+    let read = crate::Checkpoint::open(folder.path())
+        .and_then(|saved| {
+            let (blocks, matrices) = (WeightBlocks::Int4, &Matrices::Mlp);
+            let device = Device::default();
+            saved.quantized_language_model(blocks, matrices, FloatDType::F32, &device)
+        })
+        .unwrap();
+    for (model, expected) in [(&quantized, 6), (&reloaded, 0), (&read, 6)] {
+        let mut count = CountIntegers(0);
+        model.visit(&mut count);
+        assert_eq!(count.0, expected, "three matrices in each of two blocks");
+    }
+    for found in [&quantized, &reloaded, &read] {
+        logits(found).assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+    }
+    let named = Matrices::Named(vec!["no_proj".into()]);
+    let error = exact.quantized(WeightBlocks::Int8, &named).unwrap_err();
+    assert!(error.to_string().contains("no_proj"), "{error}");
+}
+
+#[test]
+fn a_block_of_zeros_stays_one() {
+    let mut model = model(Architecture::Llama);
+    model = model.map(&mut Zeros);
+    let quantized = model.quantized(WeightBlocks::Int4, &Matrices::All).unwrap();
+    let zeros = logits(&quantized);
+    assert!(zeros.iter::<f32>().all(|logit| logit == 0.0), "{zeros}");
+}
+
+/// Parameters that are integers.
+struct CountIntegers(usize);
+
+impl burn::module::ModuleVisitor for CountIntegers {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += usize::from(matches!(param.val().dtype(), DType::QFloat(_)));
+    }
+}
+
+/// Sets everything to 0.
+struct Zeros;
+
+impl ModuleMapper for Zeros {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.zeros_like())
+    }
+}

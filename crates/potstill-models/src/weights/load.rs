@@ -8,22 +8,25 @@ use burn::tensor::{DType, FloatDType};
 
 use super::naming::Naming;
 use super::{ParameterPath, is_transposed, transpose};
+use crate::quantization::Quantize;
 use crate::source::TensorSource;
-use crate::{Architecture, BertEncoder, Error, LanguageModel, ModelConfig};
+use crate::{Architecture, BertEncoder, Error, LanguageModel, Matrices, ModelConfig, WeightBlocks};
 
 /// How many names an error about missing tensors lists.
 const LISTED: usize = 5;
 
-/// Loads a causal language model, one tensor at a time.
+/// Loads a causal language model, one tensor at a time; matrices that `quantized` names become integers
+/// as they are read.
 ///
 /// # Errors
 ///
 /// When `config` is not valid or describes an encoder, a tensor is missing, has another shape than
-/// `config` calls for, or cannot be read.
+/// `config` calls for, cannot be read, or cannot be quantized.
 pub(crate) fn load_language_model(
     config: &ModelConfig,
     source: &dyn TensorSource,
     dtype: FloatDType,
+    quantized: Option<(WeightBlocks, &Matrices)>,
     device: &Device,
 ) -> Result<LanguageModel, Error> {
     config.validate()?;
@@ -34,13 +37,11 @@ pub(crate) fn load_language_model(
             expected: "a causal language model",
         });
     }
-    fill(
-        LanguageModel::deferred(config, device),
-        config,
-        source,
-        dtype,
-        device,
-    )
+    let model = LanguageModel::deferred(config, device);
+    let quantize = quantized
+        .map(|(blocks, matrices)| Quantize::new(&model, blocks, matrices))
+        .transpose()?;
+    fill(model, config, source, dtype, quantize, device)
 }
 
 /// Loads a BERT encoder, one tensor at a time; its pooler is optional.
@@ -68,6 +69,7 @@ pub(crate) fn load_bert_encoder(
         config,
         source,
         dtype,
+        None,
         device,
     )
 }
@@ -77,6 +79,7 @@ fn fill<M: Module>(
     config: &ModelConfig,
     source: &dyn TensorSource,
     dtype: FloatDType,
+    quantize: Option<Quantize>,
     device: &Device,
 ) -> Result<M, Error> {
     let mut fill = Fill {
@@ -85,6 +88,7 @@ fn fill<M: Module>(
         source,
         naming: Naming::of(config.architecture, source.names()),
         dtype: dtype.into(),
+        quantize,
         device,
         used: HashSet::new(),
         missing: Vec::new(),
@@ -122,6 +126,7 @@ struct Fill<'a> {
     source: &'a dyn TensorSource,
     naming: Naming,
     dtype: DType,
+    quantize: Option<Quantize>,
     device: &'a Device,
     used: HashSet<String>,
     missing: Vec<String>,
@@ -177,7 +182,11 @@ impl ModuleMapper for Fill<'_> {
         match self.values(&shape) {
             Ok(Some(values)) => {
                 let data = TensorData::new(values, shape);
-                Param::from_tensor(Tensor::from_data(data, (self.device, self.dtype)))
+                let quantize = self.quantize.as_ref().filter(|it| it.chooses(param.id));
+                Param::from_tensor(match quantize {
+                    Some(it) => it.apply(Tensor::from_data(data, (self.device, DType::F32))),
+                    None => Tensor::from_data(data, (self.device, self.dtype)),
+                })
             }
             Ok(None) => param,
             Err(error) => {

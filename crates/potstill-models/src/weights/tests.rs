@@ -60,7 +60,7 @@ fn config(architecture: Architecture) -> ModelConfig {
 }
 
 fn load(config: &ModelConfig, source: &Tensors) -> Result<LanguageModel, Error> {
-    load_language_model(config, source, FloatDType::F32, &plain_device())
+    load_language_model(config, source, FloatDType::F32, None, &plain_device())
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Metrics against what lm-evaluation-harness computed.
+
 use serde::Deserialize;
 
 use super::*;

@@ -9,9 +9,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::element::Element;
+use super::panel::RowAfterRow;
 use super::{block_of, for_each_block};
-use crate::host::prefetch;
 
 /// Rows of a panel.
 const DEPTH: usize = 16;
@@ -22,8 +21,12 @@ const WIDTH: usize = 64;
 type Panel = [[f32; WIDTH]; DEPTH];
 
 /// `x · weight`, with `x` of as many rows as `y`, and `y` of zeros.
-pub(super) fn product<W: Element>(x: &[f32], weight: &[W], y: &mut [f32], d_out: usize) {
-    let d_in = weight.len() / d_out;
+pub(super) fn product<W: RowAfterRow>(
+    x: &[f32],
+    weight: W,
+    [d_in, d_out]: [usize; 2],
+    y: &mut [f32],
+) {
     let block = block_of(d_in, d_out, WIDTH / 2, 1);
     for_each_block(y, d_out, block, |first, y| {
         let columns = y[0].len();
@@ -32,8 +35,8 @@ pub(super) fn product<W: Element>(x: &[f32], weight: &[W], y: &mut [f32], d_out:
         Arch::new().dispatch(Strip {
             x,
             d_in,
-            weight: &weight[first..],
-            d_out,
+            weight,
+            first,
             columns,
             sums: &mut sums,
             padded,
@@ -44,19 +47,19 @@ pub(super) fn product<W: Element>(x: &[f32], weight: &[W], y: &mut [f32], d_out:
     });
 }
 
-/// The first `columns` of a product.
+/// `columns` of a product from `first` on.
 struct Strip<'a, W> {
     x: &'a [f32],
     d_in: usize,
-    weight: &'a [W],
-    d_out: usize,
+    weight: W,
+    first: usize,
     columns: usize,
     /// `[rows, padded]`.
     sums: &'a mut [f32],
     padded: usize,
 }
 
-impl<W: Element> WithSimd for Strip<'_, W> {
+impl<W: RowAfterRow> WithSimd for Strip<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -89,19 +92,15 @@ impl<W: Element> WithSimd for Strip<'_, W> {
     }
 }
 
-impl<W: Element> Strip<'_, W> {
+impl<W: RowAfterRow> Strip<'_, W> {
     /// Widens the panel at row `k` and `column`, and returns how many rows it has.
     #[inline(always)]
     fn fill(&self, panel: &mut Panel, k: usize, column: usize) -> usize {
         let depth = DEPTH.min(self.d_in - k);
         let width = WIDTH.min(self.columns - column);
         for (j, row) in panel[..depth].iter_mut().enumerate() {
-            let start = (k + j) * self.d_out + column;
-            let weights = &self.weight[start..start + width];
-            for (value, weight) in row.iter_mut().zip(weights) {
-                *value = weight.widen();
-            }
-            prefetch(weights, DEPTH * self.d_out);
+            let values = &mut row[..width];
+            self.weight.widen(k + j, self.first + column, values, DEPTH);
         }
         depth
     }

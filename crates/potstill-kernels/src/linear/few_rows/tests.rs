@@ -1,14 +1,15 @@
 //! Tests of few rows.
 
 use burn::backend::TensorMetadata;
-use burn::backend::flex::FlexTensor;
+use burn::backend::flex::{FlexQTensor, FlexTensor};
 use burn::prelude::*;
 use burn::tensor::DType;
+use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype};
 use half::{bf16, f16};
 use potstill_testkit::normals;
 use proptest::prelude::*;
 
-use super::product;
+use super::{Blocks, product, quantized_product};
 
 fn floats(shape: [usize; 2], seed: u64) -> Vec<f32> {
     let values = normals(shape[0] * shape[1], 1.0, seed);
@@ -84,6 +85,56 @@ proptest! {
                 let size: f64 = terms.map(f64::abs).sum();
                 prop_assert!((f64::from(found) - expected).abs() <= 1e-6 * size, "{found} {expected}");
             }
+        }
+    }
+}
+
+/// A weight of integers, in blocks of `block` rows, and the numbers that it stands for.
+fn quantized(weight: &[f32], [d_in, d_out]: [usize; 2], block: usize) -> (FlexQTensor, Vec<f32>) {
+    let scales: Vec<f32> = (0..d_in / block * d_out)
+        .map(|i| {
+            let column = (0..block).map(|k| weight[(i / d_out * block + k) * d_out + i % d_out]);
+            column.fold(0.0, |most: f32, value| most.max(value.abs())) / 127.0
+        })
+        .collect();
+    let scale = |i: usize| scales[i / d_out / block * d_out + i % d_out];
+    let codes: Vec<i8> = (0..d_in * d_out)
+        .map(|i| (weight[i] / scale(i)).round() as i8)
+        .collect();
+    let wide = (0..codes.len())
+        .map(|i| scale(i) * f32::from(codes[i]))
+        .collect();
+    let codes = FlexTensor::from_data(TensorData::new(codes, [d_in, d_out]));
+    let scheme = QuantScheme::default()
+        .with_value(QuantValue::Q8S)
+        .with_store(QuantStore::Native)
+        .per_block([block as u8, 1], ScaleDtype::F32);
+    (FlexQTensor::new(codes, scheme, scales, None), wide)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn integers_are_multiplied_as_what_they_stand_for(
+        rows in 0usize..80,
+        blocks in 1usize..6,
+        block in prop_oneof![Just(8usize), Just(32)],
+        d_out in 1usize..400,
+        seed: u16,
+    ) {
+        let (d_in, seed) = (blocks * block, u64::from(seed));
+        let (x, weight) = (floats([rows, d_in], seed), floats([d_in, d_out], seed + 1));
+        let (weight, wide) = quantized(&weight, [d_in, d_out], block);
+        let blocks = Blocks::of(&weight).expect("these blocks are known");
+        prop_assert_eq!(&blocks.to_floats(), &wide);
+        let x = f32_tensor(&x, [rows, d_in]);
+        let expected = product(&x, &f32_tensor(&wide, [d_in, d_out]));
+        let found = quantized_product(&x, blocks);
+        prop_assert_eq!(found.is_some(), expected.is_some());
+        if let Some((found, expected)) = found.zip(expected) {
+            prop_assert_eq!(found.shape(), expected.shape());
+            prop_assert_eq!(found.as_slice::<f32>(), expected.as_slice::<f32>());
         }
     }
 }

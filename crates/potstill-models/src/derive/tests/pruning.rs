@@ -78,7 +78,7 @@ impl TensorSource for Edited<'_> {
 fn edited(config: &ModelConfig, edit: &Edit) -> LanguageModel {
     let model = LanguageModel::init(config, 3, &Device::default());
     let source = Edited(ModelSource::new(&model), edit);
-    load_language_model(config, &source, FloatDType::F32, &Device::default()).unwrap()
+    load_language_model(config, &source, FloatDType::F32, None, &Device::default()).unwrap()
 }
 
 const DEAD_CHANNELS: [usize; 4] = [0, 6, 7, 13];

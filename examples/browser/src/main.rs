@@ -1,0 +1,117 @@
+//! Writes what the page writes, without a browser.
+//!
+//! ```text
+//! cargo run --release -p browser -- runs/browser/adder.gguf 123+456
+//! ```
+
+#![allow(clippy::print_stdout, reason = "it talks to a person")]
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use std::{fs, slice};
+
+use anyhow::{Context, Result};
+use browser::TextModel;
+use clap::Parser;
+use potstill::burn::tensor::{Device, FloatDType};
+use potstill::core::{Generate, GenerateOptions};
+use potstill::models::{BlockType, Checkpoint, GgufOptions, save_gguf};
+use serde_json::{Value, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Writes what the page writes, without a browser.
+#[derive(Parser)]
+struct Arguments {
+    /// A GGUF file; where there is none yet, the quickstart's teacher is put there.
+    #[arg(default_value = "runs/browser/adder.gguf")]
+    model: PathBuf,
+    /// A question, or a text to be continued.
+    #[arg(default_value = "123+456")]
+    text: String,
+    /// Most tokens to write.
+    #[arg(long, default_value_t = 64)]
+    tokens: usize,
+    /// Keeps the weights in half precision.
+    #[arg(long)]
+    half: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    /// A few tokens only, to see that everything works.
+    #[arg(long)]
+    smoke: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if !arguments.model.exists() {
+        write_adder(&arguments.model)?;
+    }
+    let dtype = if arguments.half {
+        FloatDType::BF16
+    } else {
+        FloatDType::F32
+    };
+    let bytes = fs::read(&arguments.model)?;
+    let name = arguments.model.display().to_string();
+    let source = TextModel::read(&name, bytes, dtype, &Device::default())?;
+
+    let prompt = source.prompt(&arguments.text)?;
+    let options = |tokens| GenerateOptions {
+        stop_tokens: source.model.config().eos_token_ids.clone(),
+        ..GenerateOptions::greedy(tokens)
+    };
+    let write = |tokens| -> Result<_> {
+        let start = Instant::now();
+        let written = source
+            .model
+            .generate(slice::from_ref(&prompt), &options(tokens))?
+            .remove(0);
+        Ok((written.tokens, start.elapsed().as_secs_f64()))
+    };
+    // Reading the prompt and writing the first token are counted apart, as on the page.
+    let (_, first) = write(1)?;
+    let (tokens, all) = write(if arguments.smoke { 4 } else { arguments.tokens })?;
+    let text = source.text(&tokens)?;
+    let rate = (tokens.len() - 1) as f64 / (all - first);
+    if arguments.json {
+        println!(
+            "{}",
+            json!({"text": text, "tokens": tokens.len(), "tokens_per_second": rate})
+        );
+    } else {
+        println!("{text}\n\n{} tokens, {rate:.1} tokens/s", tokens.len());
+    }
+    Ok(())
+}
+
+/// Writes the quickstart's teacher, which adds two numbers, as a file that answers questions.
+fn write_adder(path: &Path) -> Result<()> {
+    let checkpoint = Checkpoint::open(quickstart::teacher_folder())?;
+    let mut companions = checkpoint.companions()?;
+    let tokenizer = companions
+        .tokenizer_json
+        .as_deref()
+        .context("the model has no tokenizer")?;
+    let mut tokenizer: Value = serde_json::from_str(tokenizer)?;
+    // Single characters are byte-level BPE without any merge, the kind that GGUF files hold.
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true});
+    tokenizer["model"] = json!({"type": "BPE", "vocab": tokenizer["model"]["vocab"], "merges": []});
+    tokenizer["pre_tokenizer"] = bytes.clone();
+    tokenizer["decoder"] = bytes;
+    companions.tokenizer_json = Some(tokenizer.to_string());
+    companions.chat_template = Some("{{ bos_token }}{{ messages[0].content }}=".to_owned());
+    let model = checkpoint.language_model(FloatDType::F32, &Device::default())?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    save_gguf(
+        &model,
+        path,
+        &companions,
+        &GgufOptions::new(BlockType::Q8_0),
+    )?;
+    Ok(())
+}

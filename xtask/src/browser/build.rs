@@ -1,0 +1,114 @@
+//! Compiling the page.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::on_path;
+use crate::project::Project;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What this machine lacks to build the page.
+pub(super) fn missing(project: &Project, cargo: &[String]) -> Result<Option<String>> {
+    if cargo.is_empty() && !has_target()? {
+        return Ok(Some(format!(
+            "there is no standard library for {TARGET}; rustup target add {TARGET}"
+        )));
+    }
+    let wanted = wasm_bindgen_version(project)?;
+    let install = format!("cargo install wasm-bindgen-cli --version {wanted}");
+    if on_path("wasm-bindgen").is_none() {
+        return Ok(Some(format!("there is no wasm-bindgen; {install}")));
+    }
+    let output = Command::new("wasm-bindgen").arg("--version").output()?;
+    let found = String::from_utf8_lossy(&output.stdout);
+    let found = found.split_whitespace().nth(1).unwrap_or_default();
+    if found != wanted {
+        return Ok(Some(format!(
+            "wasm-bindgen is {found}, and the page needs {wanted}; {install}"
+        )));
+    }
+    Ok(None)
+}
+
+fn has_target() -> Result<bool> {
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .context("cannot start rustc")?;
+    let folder = String::from_utf8_lossy(&output.stdout);
+    Ok(output.status.success() && Path::new(folder.trim()).is_dir())
+}
+
+/// The version of the library, which the program has to have as well.
+fn wasm_bindgen_version(project: &Project) -> Result<String> {
+    let lock = fs::read_to_string(project.root().join("Cargo.lock"))?;
+    let mut lines = lock
+        .lines()
+        .skip_while(|line| *line != r#"name = "wasm-bindgen""#);
+    let version = lines
+        .nth(1)
+        .and_then(|line| line.strip_prefix("version = "));
+    let version = version.context("Cargo.lock does not name wasm-bindgen")?;
+    Ok(version.trim_matches('"').to_owned())
+}
+
+/// Compiles the example, and puts it with the files of the page into `folder`.
+pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result<()> {
+    let target = project.target_directory().join("wasm");
+    succeed(
+        Command::new("cargo")
+            .args("rustc --release --locked --package browser --lib --crate-type cdylib".split(' '))
+            .args(["--target", TARGET, "--target-dir"])
+            .arg(&target)
+            .args(cargo)
+            .current_dir(project.root()),
+    )?;
+    fs::create_dir_all(folder)?;
+    let compiled = target.join(TARGET).join("release/browser.wasm");
+    succeed(
+        Command::new("wasm-bindgen")
+            .args("--target web --no-typescript --remove-name-section".split(' '))
+            .args(["--remove-producers-section", "--out-dir"])
+            .arg(folder)
+            .arg(compiled),
+    )?;
+    optimize(&folder.join("browser_bg.wasm"))?;
+    let sources = project.root().join("examples/browser/page");
+    for entry in fs::read_dir(&sources).with_context(|| sources.display().to_string())? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name() {
+            fs::copy(&path, folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the program smaller where there is a wasm-opt.
+fn optimize(path: &Path) -> Result<()> {
+    let Some(program) = on_path("wasm-opt") else {
+        println!("there is no wasm-opt: the page stays larger than it could be");
+        return Ok(());
+    };
+    let smaller: PathBuf = path.with_extension("smaller");
+    succeed(
+        Command::new(program)
+            .args(["-O3", "--all-features"])
+            .arg(path)
+            .arg("-o")
+            .arg(&smaller),
+    )?;
+    fs::rename(smaller, path)?;
+    Ok(())
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_os_string();
+    let status = command.status();
+    let status = status.with_context(|| format!("cannot start {}", program.display()))?;
+    ensure!(status.success(), "{} failed ({status})", program.display());
+    Ok(())
+}
