@@ -25,17 +25,18 @@ onmessage = async ({ data }) => {
   }
 };
 
-async function load({ name, source, half }) {
+async function load({ name, source, place }) {
   const begin = performance.now();
   const bytes = typeof source === "string" ? await download(source) : await source.arrayBuffer();
   const read = performance.now();
-  writer = new Writer(name, new Uint8Array(bytes), half);
+  writer = await Writer.open(name, new Uint8Array(bytes), place);
   postMessage({
     kind: "loaded",
     name,
     bytes: bytes.byteLength,
     parameters: writer.parameters(),
     answers: writer.answers(),
+    gpu: Writer.knows_gpus() && navigator.gpu !== undefined,
     fetching: read - begin,
     decoding: performance.now() - read,
   });

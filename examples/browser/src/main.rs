@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use browser::TextModel;
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::{Generate, GenerateOptions};
+use potstill::core::Generate;
 use potstill::models::{BlockType, Checkpoint, GgufOptions, save_gguf};
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ struct Arguments {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
-    /// A few tokens only, to see that everything works.
+    /// Two tokens only, to see that everything works.
     #[arg(long)]
     smoke: bool,
 }
@@ -49,28 +49,33 @@ fn main() -> Result<()> {
     if !arguments.model.exists() {
         write_adder(&arguments.model)?;
     }
-    let dtype = if arguments.half { FloatDType::BF16 } else { FloatDType::F32 };
+    let dtype = if arguments.half {
+        FloatDType::BF16
+    } else {
+        FloatDType::F32
+    };
     let bytes = fs::read(&arguments.model)?;
     let name = arguments.model.display().to_string();
     let source = TextModel::read(&name, bytes, dtype, &Device::default())?;
 
     let prompt = source.prompt(&arguments.text)?;
-    let options = |tokens| GenerateOptions {
-        stop_tokens: source.model.config().eos_token_ids.clone(),
-        ..GenerateOptions::greedy(tokens)
-    };
     let write = |tokens| -> Result<_> {
         let start = Instant::now();
-        let written = source.model.generate(slice::from_ref(&prompt), &options(tokens))?.remove(0);
+        let options = source.options(&prompt, tokens);
+        let mut written = source.model.generate(slice::from_ref(&prompt), &options)?;
+        let written = written.remove(0);
         Ok((written.tokens, start.elapsed().as_secs_f64()))
     };
     // Reading the prompt and writing the first token are counted apart, as on the page.
     let (_, first) = write(1)?;
-    let (tokens, all) = write(if arguments.smoke { 4 } else { arguments.tokens })?;
+    let (tokens, all) = write(if arguments.smoke { 2 } else { arguments.tokens })?;
     let text = source.text(&tokens)?;
     let rate = (tokens.len() - 1) as f64 / (all - first);
     if arguments.json {
-        println!("{}", json!({"text": text, "tokens": tokens.len(), "tokens_per_second": rate}));
+        println!(
+            "{}",
+            json!({"text": text, "tokens": tokens.len(), "tokens_per_second": rate})
+        );
     } else {
         println!("{text}\n\n{} tokens, {rate:.1} tokens/s", tokens.len());
     }
@@ -81,7 +86,10 @@ fn main() -> Result<()> {
 fn write_adder(path: &Path) -> Result<()> {
     let checkpoint = Checkpoint::open(quickstart::teacher_folder())?;
     let mut companions = checkpoint.companions()?;
-    let tokenizer = companions.tokenizer_json.as_deref().context("the model has no tokenizer")?;
+    let tokenizer = companions
+        .tokenizer_json
+        .as_deref()
+        .context("the model has no tokenizer")?;
     let mut tokenizer: Value = serde_json::from_str(tokenizer)?;
     // Single characters are byte-level BPE without any merge, the kind that GGUF files hold.
     let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true});
@@ -94,6 +102,11 @@ fn write_adder(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    save_gguf(&model, path, &companions, &GgufOptions::new(BlockType::Q8_0))?;
+    save_gguf(
+        &model,
+        path,
+        &companions,
+        &GgufOptions::new(BlockType::Q8_0),
+    )?;
     Ok(())
 }

@@ -2,11 +2,19 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
-use potstill_core::{CausalLm, GenerateOptions, Sampling};
+use potstill_core::{GenerateOptions, Sampling};
 use potstill_models::Continuation;
 use wasm_bindgen::prelude::*;
 
 use crate::TextModel;
+
+/// Makes a panic an exception with its message, where the page would see an "unreachable" only.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        wasm_bindgen::throw_str(&panic.to_string())
+    }));
+}
 
 /// A model, and the text that it is writing.
 #[wasm_bindgen]
@@ -18,15 +26,33 @@ pub struct Writer {
 
 #[wasm_bindgen]
 impl Writer {
-    /// Reads a GGUF file; with `half`, its weights are kept in half precision.
-    #[wasm_bindgen(constructor)]
-    pub fn new(name: &str, bytes: Vec<u8>, half: bool) -> Result<Self, JsError> {
-        let dtype = if half { FloatDType::BF16 } else { FloatDType::F32 };
-        let source = TextModel::read(name, bytes, dtype, &Device::flex());
+    /// Reads a GGUF file. `place` is where the model computes: `"cpu"`, `"cpu, half precision"` or
+    /// `"gpu"`.
+    pub async fn open(name: String, bytes: Vec<u8>, place: String) -> Result<Self, JsError> {
+        let (device, dtype) = match place.as_str() {
+            "cpu" => (Device::flex(), FloatDType::F32),
+            "cpu, half precision" => (Device::flex(), FloatDType::BF16),
+            #[cfg(feature = "webgpu")]
+            "gpu" => {
+                let device = Device::wgpu_options().init_async().await?;
+                (device, FloatDType::F32)
+            }
+            _ => {
+                return Err(JsError::new(&format!(
+                    "this page cannot compute on {place:?}"
+                )));
+            }
+        };
+        let source = TextModel::read(&name, bytes, dtype, &device).map_err(to_js)?;
         Ok(Self {
-            source: source.map_err(to_js)?,
+            source,
             writing: None,
         })
+    }
+
+    /// Whether the page was built for graphics processors, too.
+    pub fn knows_gpus() -> bool {
+        cfg!(feature = "webgpu")
     }
 
     /// Number of parameters.
@@ -47,15 +73,13 @@ impl Writer {
         temperature: f64,
         seed: u32,
     ) -> Result<usize, JsError> {
-        let model = &self.source.model;
         let prompt = self.source.prompt(text).map_err(to_js)?;
         let options = GenerateOptions {
             sampling: Sampling::temperature(temperature),
-            stop_tokens: model.config().eos_token_ids.clone(),
             seed: seed.into(),
-            ..GenerateOptions::greedy(limit.min(model.max_positions().saturating_sub(prompt.len())))
+            ..self.source.options(&prompt, limit)
         };
-        self.writing = Some(Continuation::new(model, &prompt, &options)?);
+        self.writing = Some(Continuation::new(&self.source.model, &prompt, &options)?);
         Ok(prompt.len())
     }
 

@@ -1,7 +1,7 @@
 //! Compiling the page.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -46,14 +46,22 @@ fn has_target() -> Result<bool> {
 /// The version of the library, which the program has to have as well.
 fn wasm_bindgen_version(project: &Project) -> Result<String> {
     let lock = fs::read_to_string(project.root().join("Cargo.lock"))?;
-    let mut lines = lock.lines().skip_while(|line| *line != r#"name = "wasm-bindgen""#);
-    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = "));
+    let mut lines = lock
+        .lines()
+        .skip_while(|line| *line != r#"name = "wasm-bindgen""#);
+    let version = lines
+        .nth(1)
+        .and_then(|line| line.strip_prefix("version = "));
     let version = version.context("Cargo.lock does not name wasm-bindgen")?;
     Ok(version.trim_matches('"').to_owned())
 }
 
 /// Compiles the example, and puts it with the files of the page into `folder`.
-pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result<()> {
+pub(super) fn page<'a>(
+    project: &Project,
+    cargo: impl IntoIterator<Item = &'a str>,
+    folder: &Path,
+) -> Result<()> {
     let target = project.target_directory().join("wasm");
     succeed(
         Command::new("cargo")
@@ -72,7 +80,6 @@ pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result
             .arg(folder)
             .arg(compiled),
     )?;
-    optimize(&folder.join("browser_bg.wasm"))?;
     let sources = project.root().join("examples/browser/page");
     for entry in fs::read_dir(&sources).with_context(|| sources.display().to_string())? {
         let path = entry?.path();
@@ -80,24 +87,6 @@ pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result
             fs::copy(&path, folder.join(name))?;
         }
     }
-    Ok(())
-}
-
-/// Makes the program smaller where there is a wasm-opt.
-fn optimize(path: &Path) -> Result<()> {
-    let Some(program) = on_path("wasm-opt") else {
-        println!("there is no wasm-opt: the page stays larger than it could be");
-        return Ok(());
-    };
-    let smaller: PathBuf = path.with_extension("smaller");
-    succeed(
-        Command::new(program)
-            .args(["-O3", "--all-features"])
-            .arg(path)
-            .arg("-o")
-            .arg(&smaller),
-    )?;
-    fs::rename(smaller, path)?;
     Ok(())
 }
 

@@ -43,7 +43,7 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = format!("http://{}/visitor.html", listener.local_addr()?);
     let task = json!({
-        "text": arguments.text, "tokens": arguments.tokens, "half": arguments.half
+        "text": arguments.text, "tokens": arguments.tokens, "place": arguments.on.name()
     });
     let visitor = VISITOR.replace("TASK", &task.to_string());
     let folder = page.to_path_buf();
@@ -58,7 +58,7 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     });
 
     let profile = tempfile::tempdir()?;
-    // In a container, which has one user: CHROMIUM_FLAGS=--no-sandbox
+    // Such as --no-sandbox, without which it refuses to run as the only user of a container.
     let flags = env::var("CHROMIUM_FLAGS").unwrap_or_default();
     let browser = Command::new(&browser)
         .args(["--headless=new", "--no-first-run"])
@@ -73,10 +73,14 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     let Ok(body) = reported.recv_timeout(PATIENCE) else {
         bail!("the browser reported nothing within {PATIENCE:?}");
     };
-    let shown: Shown = serde_json::from_slice(&body).context("the visitor reports what is shown")?;
+    let shown: Shown =
+        serde_json::from_slice(&body).context("the visitor reports what is shown")?;
 
     println!("{}", shown.written);
-    println!("{} tokens, loading {}, memory {}", shown.tokens, shown.loading, shown.memory);
+    println!(
+        "{} tokens, loading {}, memory {}",
+        shown.tokens, shown.loading, shown.memory
+    );
     let rate = native.tokens_per_second.unwrap_or(f64::NAN);
     println!("{} tokens/s in the browser, {rate:.1} without", shown.rate);
     ensure!(

@@ -74,7 +74,11 @@ impl Continuation {
         if self.sequence.finish.is_some() {
             return Ok(false);
         }
-        let tokens: Vec<i32> = self.unread.iter().map(|token| token.cast_signed()).collect();
+        let tokens: Vec<i32> = self
+            .unread
+            .iter()
+            .map(|token| token.cast_signed())
+            .collect();
         let tokens = TensorData::new(tokens, [1, self.unread.len()]);
         let tokens = Tensor::from_data(tokens, &self.model.head().weight.device());
         let logits = self.model.next_logits(tokens, &mut self.cache);
