@@ -30,34 +30,15 @@ pub(crate) struct Arguments {
     /// Most tokens of the answer.
     #[arg(long, default_value_t = 64)]
     tokens: usize,
-    /// Where the model of the check computes; for the GPU, the page is built with WebGPU.
-    #[arg(long, value_enum, default_value_t = Place::Cpu)]
-    on: Place,
+    /// Checks weights in half precision.
+    #[arg(long)]
+    half: bool,
     /// Where to serve.
     #[arg(long, default_value_t = 8000)]
     port: u16,
     /// More arguments for the cargo that builds the page.
     #[arg(last = true)]
     cargo: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Place {
-    Cpu,
-    /// The processor, with weights in half precision.
-    Half,
-    Gpu,
-}
-
-impl Place {
-    /// As the page calls it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Half => "cpu, half precision",
-            Self::Gpu => "gpu",
-        }
-    }
 }
 
 /// Builds the page in `target/browser`, and checks or serves it.
@@ -67,11 +48,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         println!("skipped: {reason}");
         return Ok(());
     }
-    let features = (arguments.on == Place::Gpu).then_some("--features=webgpu");
-    let cargo = features
-        .into_iter()
-        .chain(arguments.cargo.iter().map(String::as_str));
-    build::page(project, cargo, &page)?;
+    build::page(project, &arguments.cargo, &page)?;
     let model = page.join("model.gguf");
     match &arguments.model {
         Some(path) => {
@@ -106,7 +83,7 @@ fn native(root: &Path, model: &Path, arguments: &Arguments) -> Result<Written> {
     let mut command = cargo_of_this_machine();
     command.args("run --release --locked --package browser -- --json".split(' '));
     command.arg(format!("--tokens={}", arguments.tokens));
-    command.args((arguments.on == Place::Half).then_some("--half"));
+    command.args(arguments.half.then_some("--half"));
     command.arg(model).arg(&arguments.text).current_dir(root);
     let output = command.stderr(std::process::Stdio::inherit()).output();
     let output = output.context("cannot start cargo")?;
@@ -114,9 +91,10 @@ fn native(root: &Path, model: &Path, arguments: &Arguments) -> Result<Written> {
     serde_json::from_slice(&output.stdout).context("the example printed something else")
 }
 
-/// A cargo for the processor, even where the environment names a compiler for the page.
+/// A cargo for this machine, even where the environment names a compiler for the page.
 fn cargo_of_this_machine() -> Command {
     let mut command = Command::new("cargo");
+    // The second one alone would compile half of the workspace again.
     command.env_remove("RUSTC").env_remove("RUSTC_BOOTSTRAP");
     command
 }

@@ -19,16 +19,15 @@ function load(name, source) {
   model = { name, source };
   element("run").disabled = true;
   say(`Loading ${name} …`);
-  worker.postMessage({ kind: "load", name, source, place: element("place").value });
+  worker.postMessage({ kind: "load", name, source, half: element("half").checked });
 }
 
 const receive = {
-  loaded({ name, bytes, parameters, answers, gpu, fetching, decoding }) {
+  loaded({ name, bytes, parameters, answers, fetching, decoding }) {
     element("name").textContent = name;
     element("about").textContent = `${(parameters / 1e6).toFixed(1)} million parameters, ${megabytes(bytes)}`;
     element("ask").textContent = answers ? "Question" : "Text to be continued";
     element("loading").textContent = `${seconds(fetching)} + ${seconds(decoding)}`;
-    element("gpu").hidden = !gpu;
     element("run").disabled = false;
     say("Ready.");
   },
@@ -90,7 +89,7 @@ element("text").addEventListener("keydown", (event) => {
   }
 });
 
-element("place").addEventListener("change", () => load(model.name, model.source));
+element("half").addEventListener("change", () => load(model.name, model.source));
 
 function open(file) {
   if (file) load(file.name, file);

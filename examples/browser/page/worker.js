@@ -25,18 +25,17 @@ onmessage = async ({ data }) => {
   }
 };
 
-async function load({ name, source, place }) {
+async function load({ name, source, half }) {
   const begin = performance.now();
   const bytes = typeof source === "string" ? await download(source) : await source.arrayBuffer();
   const read = performance.now();
-  writer = await Writer.open(name, new Uint8Array(bytes), place);
+  writer = new Writer(name, new Uint8Array(bytes), half);
   postMessage({
     kind: "loaded",
     name,
     bytes: bytes.byteLength,
     parameters: writer.parameters(),
     answers: writer.answers(),
-    gpu: Writer.knows_gpus() && navigator.gpu !== undefined,
     fetching: read - begin,
     decoding: performance.now() - read,
   });

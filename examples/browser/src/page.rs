@@ -26,33 +26,19 @@ pub struct Writer {
 
 #[wasm_bindgen]
 impl Writer {
-    /// Reads a GGUF file. `place` is where the model computes: `"cpu"`, `"cpu, half precision"` or
-    /// `"gpu"`.
-    pub async fn open(name: String, bytes: Vec<u8>, place: String) -> Result<Self, JsError> {
-        let (device, dtype) = match place.as_str() {
-            "cpu" => (Device::flex(), FloatDType::F32),
-            "cpu, half precision" => (Device::flex(), FloatDType::BF16),
-            #[cfg(feature = "webgpu")]
-            "gpu" => {
-                let device = Device::wgpu_options().init_async().await?;
-                (device, FloatDType::F32)
-            }
-            _ => {
-                return Err(JsError::new(&format!(
-                    "this page cannot compute on {place:?}"
-                )));
-            }
+    /// Reads a GGUF file, which messages call `name`; with `half`, weights are kept in half precision.
+    #[wasm_bindgen(constructor)]
+    pub fn new(name: &str, bytes: Vec<u8>, half: bool) -> Result<Self, JsError> {
+        let dtype = if half {
+            FloatDType::BF16
+        } else {
+            FloatDType::F32
         };
-        let source = TextModel::read(&name, bytes, dtype, &device).map_err(to_js)?;
+        let source = TextModel::read(name, bytes, dtype, &Device::flex());
         Ok(Self {
-            source,
+            source: source.map_err(to_js)?,
             writing: None,
         })
-    }
-
-    /// Whether the page was built for graphics processors, too.
-    pub fn knows_gpus() -> bool {
-        cfg!(feature = "webgpu")
     }
 
     /// Number of parameters.

@@ -57,11 +57,7 @@ fn wasm_bindgen_version(project: &Project) -> Result<String> {
 }
 
 /// Compiles the example, and puts it with the files of the page into `folder`.
-pub(super) fn page<'a>(
-    project: &Project,
-    cargo: impl IntoIterator<Item = &'a str>,
-    folder: &Path,
-) -> Result<()> {
+pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result<()> {
     let target = project.target_directory().join("wasm");
     succeed(
         Command::new("cargo")
