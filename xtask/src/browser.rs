@@ -91,10 +91,11 @@ fn native(root: &Path, model: &Path, arguments: &Arguments) -> Result<Written> {
     serde_json::from_slice(&output.stdout).context("the example printed something else")
 }
 
-/// A cargo for the processor, even where the environment names a compiler for the page.
+/// A cargo for this machine, even where the environment names a compiler for the page.
 fn cargo_of_this_machine() -> Command {
     let mut command = Command::new("cargo");
-    command.env_remove("RUSTC");
+    // The second one alone would compile half of the workspace again.
+    command.env_remove("RUSTC").env_remove("RUSTC_BOOTSTRAP");
     command
 }
 

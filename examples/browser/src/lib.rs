@@ -7,7 +7,7 @@ mod page;
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, FloatDType};
-use potstill_core::Message;
+use potstill_core::{CausalLm, GenerateOptions, Message};
 use potstill_data::{ChatTemplate, TextTokenizer};
 use potstill_models::{Checkpoint, GgufFile, LanguageModel};
 
@@ -55,6 +55,16 @@ impl TextModel {
         };
         let text = template.render(&[Message::user(text)], true)?;
         Ok(self.tokenizer.encode(&text, false)?)
+    }
+
+    /// At most `limit` tokens behind `prompt`, and none behind the end of the answer.
+    #[must_use]
+    pub fn options(&self, prompt: &[u32], limit: usize) -> GenerateOptions {
+        let room = self.model.max_positions().saturating_sub(prompt.len());
+        GenerateOptions {
+            stop_tokens: self.model.config().eos_token_ids.clone(),
+            ..GenerateOptions::greedy(limit.min(room))
+        }
     }
 
     /// The text of tokens, without a character of which bytes are still to come.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use browser::TextModel;
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::{Generate, GenerateOptions};
+use potstill::core::Generate;
 use potstill::models::{BlockType, Checkpoint, GgufOptions, save_gguf};
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ struct Arguments {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
-    /// A few tokens only, to see that everything works.
+    /// Two tokens only, to see that everything works.
     #[arg(long)]
     smoke: bool,
 }
@@ -59,21 +59,16 @@ fn main() -> Result<()> {
     let source = TextModel::read(&name, bytes, dtype, &Device::default())?;
 
     let prompt = source.prompt(&arguments.text)?;
-    let options = |tokens| GenerateOptions {
-        stop_tokens: source.model.config().eos_token_ids.clone(),
-        ..GenerateOptions::greedy(tokens)
-    };
     let write = |tokens| -> Result<_> {
         let start = Instant::now();
-        let written = source
-            .model
-            .generate(slice::from_ref(&prompt), &options(tokens))?
-            .remove(0);
+        let options = source.options(&prompt, tokens);
+        let mut written = source.model.generate(slice::from_ref(&prompt), &options)?;
+        let written = written.remove(0);
         Ok((written.tokens, start.elapsed().as_secs_f64()))
     };
     // Reading the prompt and writing the first token are counted apart, as on the page.
     let (_, first) = write(1)?;
-    let (tokens, all) = write(if arguments.smoke { 4 } else { arguments.tokens })?;
+    let (tokens, all) = write(if arguments.smoke { 2 } else { arguments.tokens })?;
     let text = source.text(&tokens)?;
     let rate = (tokens.len() - 1) as f64 / (all - first);
     if arguments.json {

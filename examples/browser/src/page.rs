@@ -2,11 +2,19 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
-use potstill_core::{CausalLm, GenerateOptions, Sampling};
+use potstill_core::{GenerateOptions, Sampling};
 use potstill_models::Continuation;
 use wasm_bindgen::prelude::*;
 
 use crate::TextModel;
+
+/// Makes a panic an exception with its message, where the page would see an "unreachable" only.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        wasm_bindgen::throw_str(&panic.to_string())
+    }));
+}
 
 /// A model, and the text that it is writing.
 #[wasm_bindgen]
@@ -18,7 +26,7 @@ pub struct Writer {
 
 #[wasm_bindgen]
 impl Writer {
-    /// Reads a GGUF file; with `half`, its weights are kept in half precision.
+    /// Reads a GGUF file, which messages call `name`; with `half`, weights are kept in half precision.
     #[wasm_bindgen(constructor)]
     pub fn new(name: &str, bytes: Vec<u8>, half: bool) -> Result<Self, JsError> {
         let dtype = if half {
@@ -51,15 +59,13 @@ impl Writer {
         temperature: f64,
         seed: u32,
     ) -> Result<usize, JsError> {
-        let model = &self.source.model;
         let prompt = self.source.prompt(text).map_err(to_js)?;
         let options = GenerateOptions {
             sampling: Sampling::temperature(temperature),
-            stop_tokens: model.config().eos_token_ids.clone(),
             seed: seed.into(),
-            ..GenerateOptions::greedy(limit.min(model.max_positions().saturating_sub(prompt.len())))
+            ..self.source.options(&prompt, limit)
         };
-        self.writing = Some(Continuation::new(model, &prompt, &options)?);
+        self.writing = Some(Continuation::new(&self.source.model, &prompt, &options)?);
         Ok(prompt.len())
     }
 

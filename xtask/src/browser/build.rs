@@ -1,7 +1,7 @@
 //! Compiling the page.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -76,7 +76,6 @@ pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result
             .arg(folder)
             .arg(compiled),
     )?;
-    optimize(&folder.join("browser_bg.wasm"))?;
     let sources = project.root().join("examples/browser/page");
     for entry in fs::read_dir(&sources).with_context(|| sources.display().to_string())? {
         let path = entry?.path();
@@ -84,24 +83,6 @@ pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result
             fs::copy(&path, folder.join(name))?;
         }
     }
-    Ok(())
-}
-
-/// Makes the program smaller where there is a wasm-opt.
-fn optimize(path: &Path) -> Result<()> {
-    let Some(program) = on_path("wasm-opt") else {
-        println!("there is no wasm-opt: the page stays larger than it could be");
-        return Ok(());
-    };
-    let smaller: PathBuf = path.with_extension("smaller");
-    succeed(
-        Command::new(program)
-            .args(["-O3", "--all-features"])
-            .arg(path)
-            .arg("-o")
-            .arg(&smaller),
-    )?;
-    fs::rename(smaller, path)?;
     Ok(())
 }
 

@@ -58,7 +58,7 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     });
 
     let profile = tempfile::tempdir()?;
-    // In a container, which has one user: CHROMIUM_FLAGS=--no-sandbox
+    // Such as --no-sandbox, without which it refuses to run as the only user of a container.
     let flags = env::var("CHROMIUM_FLAGS").unwrap_or_default();
     let browser = Command::new(&browser)
         .args(["--headless=new", "--no-first-run"])

@@ -87,3 +87,45 @@ pub(super) fn answer(
     )?;
     (&stream).write_all(&bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_folder_are_served_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("page")).unwrap();
+        fs::write(folder.path().join("secret"), "no").unwrap();
+        let page = folder.path().join("page");
+        fs::write(page.join("index.html"), "hello").unwrap();
+        let served = |path: &str| file(&page, path).map(|(_, bytes)| bytes);
+        assert_eq!(served(""), Some(b"hello".to_vec()));
+        assert_eq!(served("index.html"), Some(b"hello".to_vec()));
+        for path in ["../secret", "..", "..\\secret", "/etc/hostname", "absent"] {
+            assert_eq!(served(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_a_path_and_a_body() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        write!(
+            client,
+            "POST /report?once HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody"
+        )
+        .unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        answer(stream, |request| {
+            assert_eq!(request.path, "report");
+            assert_eq!(request.body, b"body");
+            Some(("text/plain", b"thanks".to_vec()))
+        })
+        .unwrap();
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+        assert!(reply.ends_with("\r\n\r\nthanks"), "{reply}");
+    }
+}
