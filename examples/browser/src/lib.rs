@@ -3,7 +3,7 @@
 //! `page` is what the web page calls. The program in `main.rs` writes the same without a browser.
 
 #[cfg(target_arch = "wasm32")]
-mod page;
+pub mod page;
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, FloatDType};

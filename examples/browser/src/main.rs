@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{fs, slice};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use browser::TextModel;
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
 use potstill::core::Generate;
 use potstill::models::{BlockType, Checkpoint, GgufOptions, save_gguf};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -86,17 +86,6 @@ fn main() -> Result<()> {
 fn write_adder(path: &Path) -> Result<()> {
     let checkpoint = Checkpoint::open(quickstart::teacher_folder())?;
     let mut companions = checkpoint.companions()?;
-    let tokenizer = companions
-        .tokenizer_json
-        .as_deref()
-        .context("the model has no tokenizer")?;
-    let mut tokenizer: Value = serde_json::from_str(tokenizer)?;
-    // Single characters are byte-level BPE without any merge, the kind that GGUF files hold.
-    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true});
-    tokenizer["model"] = json!({"type": "BPE", "vocab": tokenizer["model"]["vocab"], "merges": []});
-    tokenizer["pre_tokenizer"] = bytes.clone();
-    tokenizer["decoder"] = bytes;
-    companions.tokenizer_json = Some(tokenizer.to_string());
     companions.chat_template = Some("{{ bos_token }}{{ messages[0].content }}=".to_owned());
     let model = checkpoint.language_model(FloatDType::F32, &Device::default())?;
     if let Some(folder) = path.parent() {
