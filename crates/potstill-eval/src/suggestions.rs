@@ -33,8 +33,8 @@ pub enum SuggestionKind {
     /// A smaller candidate keeps at least 97 % of the best one's quality, by the unfavorable end of the
     /// 95 % interval of their difference.
     Saturated,
-    /// The largest candidate is better than the next smaller one, by the whole 95 % interval of their
-    /// difference.
+    /// Nothing is saturated, and the largest candidate is better than the next smaller one by the whole
+    /// 95 % interval of their difference.
     StillRising,
 }
 

@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::{Generate, TokenBatch, TokenRow};
+use potstill::core::Generate;
 use potstill::data::{Loader, LoaderOptions, TextTokenizer};
 use potstill::eval::{
     self, Baseline, Better, Calibration, Gates, ItemScore, MachinePrice, Metric, ModelReport,
     ModelRole, Outcome, ProfileOptions, Provenance, Results, Scores, Sweep, TaskIdentity,
 };
 use potstill::losses::{Divergence, SoftTarget};
-use potstill::models::{Architecture, Checkpoint, Importance, LanguageModel, ModelConfig};
+use potstill::models::{Architecture, Checkpoint, LanguageModel, ModelConfig};
 use potstill::teachers::ModelTeacher;
 use potstill::train::{Decay, LoaderBatches, Trainer, TrainerConfig};
 use quickstart::addition::Problem;
@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long, default_value = "runs/sweep")]
     out: PathBuf,
     /// Optimizer steps of each student.
-    #[arg(long, default_value_t = 1_600)]
+    #[arg(long, default_value_t = 6_000)]
     steps: usize,
     /// Two students and two steps, to see that everything works.
     #[arg(long)]
@@ -50,22 +50,18 @@ struct Arguments {
 fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
     let temporary = tempfile::tempdir()?;
-    let (mut sizes, mut problems) = (&SIZES[..], 1_000);
+    let mut sizes = &SIZES[..];
     if arguments.smoke {
-        (arguments.out, arguments.steps) = (temporary.path().into(), 2);
-        (sizes, problems) = (&SIZES[..2], 60);
+        (arguments.out, arguments.steps, sizes) = (temporary.path().into(), 2, &SIZES[..2]);
     }
     let Arguments { out, steps, .. } = &arguments;
     let device = Device::default();
     let teacher = Checkpoint::open(teacher_folder())?.language_model(FloatDType::F32, &device)?;
     let tokenizer = TextTokenizer::from_folder(teacher_folder())?;
-    let rows = Problem::draw_distinct(10_000, false, &mut ChaCha8Rng::seed_from_u64(1))
-        .into_iter()
-        .map(|problem| training_row(&tokenizer, problem, &problem.answer(), 0.0))
-        .collect::<Result<Vec<TokenRow>, _>>()?;
-    let pad = tokenizer.pad_id();
-    let probe = [TokenBatch::from_rows(&rows[..256], pad, &device)];
-    let exam = examination::items(problems, &tokenizer)?;
+    let lessons = Problem::draw_distinct(10_000, false, &mut ChaCha8Rng::seed_from_u64(1));
+    let row = |sum: &Problem| training_row(&tokenizer, *sum, &sum.answer(), 0.0);
+    let rows = lessons.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    let exam = examination::items(1_000, &tokenizer)?;
     let prompts: Vec<_> = exam.iter().map(|item| item.prompt.clone()).collect();
     let questions: Vec<_> = exam.iter().map(|item| &item.problem).collect();
     let task = TaskIdentity::of_items("addition", "1", &questions)?;
@@ -94,7 +90,6 @@ fn main() -> Result<()> {
         let calibration = Calibration::new(sure.zip(right()))?;
         Ok(Outcome {
             calibration: Some(calibration),
-            block_influence: Some(Importance::measure(model, &probe)?.blocks().to_vec()),
             answers: Some(answers.lengths()),
             ..Outcome::new(results, costs)
         })
@@ -108,8 +103,9 @@ fn main() -> Result<()> {
         config.learning_rate = 4e-3;
         config.schedule.warmup = steps / 20;
         config.schedule.decay = Decay::Cosine;
-        let loader = Loader::new(rows.as_slice(), LoaderOptions::shuffled(128, 1))?;
-        let source = LoaderBatches::new(loader, pad, &device);
+        config.optimizer.beta_2 = 0.99;
+        let loader = Loader::new(rows.as_slice(), LoaderOptions::shuffled(32, 1))?;
+        let source = LoaderBatches::new(loader, tokenizer.pad_id(), &device);
         let tutor = ModelTeacher::new(&teacher).with_tokenizer(tokenizer.identity());
         let objective = SoftTarget::new(Divergence::ForwardKl);
         let mut trainer = Trainer::new(config, student, objective, tutor, source)?;
@@ -120,7 +116,7 @@ fn main() -> Result<()> {
     let mut sweep = Sweep::open(out.join("candidates"))?;
     for &(n_layers, d_model) in sizes {
         let name = format!("{n_layers}x{d_model}");
-        let recipe = json!({"shape": [n_layers, d_model], "steps": steps, "problems": problems});
+        let recipe = json!({"shape": [n_layers, d_model], "steps": steps, "problems": exam.len()});
         let found = sweep.candidate(&name, &recipe, |_| {
             examine(&name, &train(n_layers, d_model)?)
         })?;

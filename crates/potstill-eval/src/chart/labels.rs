@@ -10,6 +10,9 @@ const LETTER: f64 = 0.56;
 /// Distance of a name from the center of its point.
 const GAP: i32 = 26;
 
+/// Parts of a piece of a line.
+const STEPS: i32 = 60;
+
 /// A rectangle: left, top, right, bottom.
 type Rectangle = [i32; 4];
 
@@ -35,6 +38,17 @@ impl Places {
             .push([x - reach, y - reach, x + reach, y + reach]);
         if let Some([a, b]) = interval {
             self.taken.push([x - 4, a.min(b), x + 4, a.max(b)]);
+        }
+    }
+
+    /// A line through these places.
+    pub(super) fn line(&mut self, corners: &[(i32, i32)]) {
+        for pair in corners.windows(2) {
+            let ((x, y), (to_x, to_y)) = (pair[0], pair[1]);
+            for step in 0..=STEPS {
+                let (x, y) = (x + (to_x - x) * step / STEPS, y + (to_y - y) * step / STEPS);
+                self.taken.push([x - 4, y - 4, x + 4, y + 4]);
+            }
         }
     }
 

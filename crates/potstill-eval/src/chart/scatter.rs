@@ -86,6 +86,8 @@ impl Scatter {
             SERIES[0].stroke_width(4),
         ))?;
         let mut places = labels::Places::new(plot.plotting_area().get_pixel_range());
+        let corners: Vec<_> = self.line.iter().map(|at| plot.backend_coord(at)).collect();
+        places.line(&corners);
         for mark in &self.marks {
             let center = plot.backend_coord(&mark.at);
             let ends = mark.interval.map(|Interval { low, high }| {

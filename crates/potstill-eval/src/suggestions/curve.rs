@@ -38,8 +38,12 @@ impl Sweep {
                 ..suggestion
             }));
         }
-        all.extend(saturated(&scored, metric, better, options)?);
-        all.extend(still_rising(&scored, metric, better, options)?);
+        // A step up from a dip is no reason to go on where a smaller one does as well.
+        let flat = saturated(&scored, metric, better, options)?;
+        all.extend(match flat {
+            Some(flat) => Some(flat),
+            None => still_rising(&scored, metric, better, options)?,
+        });
         Ok(all)
     }
 }
