@@ -213,6 +213,9 @@ pub enum Error {
         #[source]
         source: Box<potstill_core::ChatError>,
     },
+    /// A prompt that cannot be made.
+    #[error("the judge cannot be asked")]
+    Prompt(#[source] potstill_data::PromptError),
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Read {

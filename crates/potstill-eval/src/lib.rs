@@ -6,6 +6,11 @@
 //!   what chance may have done to the count.
 //! - [`ChatTrial`] puts [`ChatItem`]s to anything that can be talked to and keeps the answers before
 //!   anyone judges them; [`Scores`] are what a model got, item by item.
+//! - [`Task`] is an evaluation task in the files of lm-evaluation-harness, for any [`TextModel`]: one in
+//!   this process ([`LocalTextModel`]) or behind a server ([`EndpointTextModel`]). [`HarnessResults`]
+//!   writes what it gave in the harness' files, [`TaskRun::add_to`] as [`Results`].
+//! - [`BleuCounts`], [`ChrfCounts`], [`rouge_n`], [`token_f1`], [`AnswerMatch`] and [`final_number`] judge
+//!   written answers; [`win_rate`] has a judge compare those of two models, in both orders.
 //! - [`PairedComparison`] is A/B on the same items: bootstrap, permutation and McNemar's test, errors
 //!   that know of clusters, the smallest effect that could have been seen; [`holm`] and
 //!   [`benjamini_hochberg`] are for many tests at once.
@@ -96,6 +101,7 @@ mod permutation;
 mod power;
 mod profile;
 mod provenance;
+mod rank_correlation;
 mod registry;
 mod report;
 mod results;
@@ -107,6 +113,7 @@ mod sweep;
 mod tasks;
 mod text_metrics;
 mod text_model;
+mod win_rate;
 
 pub use bootstrap::{PairedBootstrap, Resampled};
 pub use calibration::{Calibration, ReliabilityBin};
@@ -139,6 +146,7 @@ pub use profile::{
     TokenWork, bytes_in_memory, bytes_on_disk, memory_bandwidth, profile,
 };
 pub use provenance::Provenance;
+pub use rank_correlation::{kendall, spearman};
 pub use registry::{
     Collected, Damage, Ingredient, IngredientKind, Lineage, Manifest, Move, MoveReason, NewVersion,
     Registry, RegistryError, StoredFile, VersionId, files_sha256,
@@ -159,3 +167,4 @@ pub use text_metrics::{
 pub use text_model::{
     EndpointTextModel, GenerateUntil, LocalTextModel, LogLikelihood, ScoredTokens, TextModel,
 };
+pub use win_rate::{AnswerPair, Preference, WinCounts, WinRate, win_rate, win_rate_with};

@@ -223,10 +223,7 @@ impl Metric {
             let scores = choice.conditional.iter().zip(sizes);
             right(scores.map(|(found, size)| found.log_prob / size).collect())
         };
-        let log_probs = || -> Vec<f64> {
-            let found = choice.conditional.iter();
-            found.map(|found| found.log_prob).collect()
-        };
+        let log_probs = || choice.log_probs();
         let gold = choice.gold.first().copied();
         DocumentScore::Number(match &self.kind {
             Kind::Acc => right(log_probs()),
@@ -267,6 +264,20 @@ pub(super) struct Choice<'a> {
     pub(super) conditional: &'a [LogLikelihood],
     /// Without the question; empty unless asked for.
     pub(super) unconditional: &'a [LogLikelihood],
+}
+
+impl Choice<'_> {
+    fn log_probs(&self) -> Vec<f64> {
+        let found = self.conditional.iter();
+        found.map(|found| found.log_prob).collect()
+    }
+
+    /// The share that the likeliest choice has of all of them, and whether it is right.
+    pub(super) fn confidence(&self) -> (f64, bool) {
+        let shares = softmax(&self.log_probs());
+        let chosen = largest(&shares);
+        (shares[chosen], self.gold.contains(&chosen))
+    }
 }
 
 /// A document's score as lm-evaluation-harness writes it.

@@ -73,7 +73,21 @@ impl Task {
                 metrics.push(TaskMetric::new(self, metric, &pipeline.name, &column)?);
             }
         }
-        Ok(TaskRun::new(self, model, metrics, samples))
+        let confidences = items.iter().zip(&responses).filter_map(|(item, response)| {
+            match (response, self.output_type) {
+                (Response::Continuations(found), OutputType::MultipleChoice) => {
+                    Some(self.choice(item, found).confidence())
+                }
+                _ => None,
+            }
+        });
+        Ok(TaskRun::new(
+            self,
+            model,
+            metrics,
+            samples,
+            confidences.collect(),
+        ))
     }
 
     fn item(&self, question: Question) -> Result<Item, String> {
@@ -200,21 +214,26 @@ impl Task {
                     .collect())
             }
             Response::Continuations(found) if self.output_type == OutputType::MultipleChoice => {
-                let (conditional, unconditional) = match self.asks_unconditional() {
-                    true => found.split_at(found.len() - item.question.choices.len()),
-                    false => (found.as_slice(), [].as_slice()),
-                };
-                let choice = Choice {
-                    texts: &item.question.choices,
-                    gold: &item.gold,
-                    conditional,
-                    unconditional,
-                };
+                let choice = self.choice(item, found);
                 Ok(metrics.map(|metric| metric.of_choice(&choice)).collect())
             }
             Response::Continuations(found) => Ok(metrics
                 .map(|metric| metric.of_continuation(found[0]))
                 .collect()),
+        }
+    }
+
+    fn choice<'a>(&self, item: &'a Item, found: &'a [LogLikelihood]) -> Choice<'a> {
+        let alone = match self.asks_unconditional() {
+            true => item.question.choices.len(),
+            false => 0,
+        };
+        let (conditional, unconditional) = found.split_at(found.len() - alone);
+        Choice {
+            texts: &item.question.choices,
+            gold: &item.gold,
+            conditional,
+            unconditional,
         }
     }
 

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::metric::{Aggregation, DocumentScore, Metric as MetricOfTask};
 use super::{Task, TaskError, python};
 use crate::{
-    Better, Interval, ItemScore, Metric, Results, Scores, TaskIdentity, TextModel, sha256,
+    Better, Calibration, ExactMatch, Interval, ItemResult, ItemScore, Metric, Results, Scores,
+    TaskIdentity, TextModel, sha256,
 };
 
 /// One number of a [`TaskRun`].
@@ -125,6 +126,8 @@ pub struct TaskRun {
     pub(super) num_fewshot: usize,
     pub(super) available: usize,
     pub(super) documents: usize,
+    /// How sure it was of each choice, and whether that was right.
+    pub(super) confidences: Vec<(f64, bool)>,
 }
 
 impl TaskRun {
@@ -133,6 +136,7 @@ impl TaskRun {
         model: &dyn TextModel,
         metrics: Vec<TaskMetric>,
         samples: Vec<TaskSample>,
+        confidences: Vec<(f64, bool)>,
     ) -> Self {
         let writes = task.output_type == super::OutputType::GenerateUntil;
         Self {
@@ -147,6 +151,7 @@ impl TaskRun {
             num_fewshot: task.num_fewshot,
             available: task.available,
             documents: task.documents.len(),
+            confidences,
         }
     }
 
@@ -203,6 +208,44 @@ impl TaskRun {
             results = results.with_metric(name, metric);
         }
         results
+    }
+
+    /// Whether the model is as often right as it is sure, among the choices of each document.
+    ///
+    /// # Errors
+    ///
+    /// When the task is not one of choices.
+    pub fn calibration(&self) -> Result<Calibration, crate::Error> {
+        Calibration::new(self.confidences.iter().copied())
+    }
+
+    /// The written answers and whether `exact_match` found each of them right, for a
+    /// [`Report`](crate::Report) and its [samples](crate::samples()); `None` where the task has none. Where
+    /// there are several filters, they are those that the first one left. The new tokens are not known.
+    #[must_use]
+    pub fn exact_match(&self) -> Option<ExactMatch> {
+        let result = |sample: &TaskSample| {
+            let (_, score) = sample
+                .scores
+                .iter()
+                .find(|(name, _)| name == "exact_match")?;
+            Some(ItemResult {
+                id: sample.place.to_string(),
+                problem: sample.requests[0].0.clone(),
+                expected: sample.references.first()?.clone(),
+                answer: sample.answer.clone()?,
+                correct: score.as_f64()? == 1.0,
+                new_tokens: 0,
+                cut_off: false,
+            })
+        };
+        let results: Option<Vec<ItemResult>> = self
+            .samples
+            .iter()
+            .take(self.documents)
+            .map(result)
+            .collect();
+        results.map(|results| ExactMatch { results })
     }
 
     /// The score that `grade` gives to each document's answer, for metrics that the task file does not

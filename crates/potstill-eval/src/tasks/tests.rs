@@ -233,6 +233,23 @@ fn answers_can_be_graded_in_ways_that_the_file_does_not_know() {
 }
 
 #[test]
+fn choices_have_a_calibration_and_written_answers_an_exact_match() {
+    let run = |name| Task::read(fixture(name)).unwrap().run(&rule()).unwrap();
+    let claims = run("claims.yaml");
+    let calibration = claims.calibration().unwrap();
+    assert_eq!(calibration.items, 6);
+    assert_eq!(calibration.accuracy, claims.metric("acc").unwrap().value);
+    assert!(calibration.confidence >= 0.5 && claims.exact_match().is_none());
+    let trivia = run("trivia.yaml");
+    let found = trivia.exact_match().unwrap();
+    assert_eq!(
+        (found.accuracy().successes(), found.accuracy().total()),
+        (1, 4)
+    );
+    assert!(trivia.calibration().is_err());
+}
+
+#[test]
 fn the_files_are_those_that_the_harness_writes() {
     let folder = tempfile::tempdir().unwrap();
     let task = Task::read(fixture("claims.yaml")).unwrap().with_limit(2);
