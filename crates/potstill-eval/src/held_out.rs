@@ -3,20 +3,24 @@
 //! ```text
 //! forward KL      = Σ_r w_r · Σ_v p_rv (log p_rv − log q_rv) / Σ_r w_r
 //! top-1 agreement = Σ_r w_r · [argmax p_r = argmax q_r]      / Σ_r w_r
+//! rank correlation = Σ_r w_r · ρ(p_r, q_r over the 10 likeliest tokens of p_r) / Σ_r w_r
 //! NLL             = Σ_r w_r · (−log q_r(target_r))           / Σ_r w_r      perplexity = exp(NLL)
 //! ```
 //!
 //! over the rows r that count, in nats per token.
 
 use burn::prelude::*;
-use burn::tensor::Transaction;
 use burn::tensor::activation::log_softmax;
+use burn::tensor::{FloatDType, Transaction};
 use potstill_core::{CausalLm, LmHead, Prediction, Taps, Teacher, TokenBatch, Vocabulary};
 use potstill_losses::Divergence;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::number::any_float;
+use crate::{Error, spearman};
+
+/// Tokens of a row whose order is compared.
+const RANKED: usize = 10;
 
 /// Most logits of one model that exist at a time.
 const CHUNK_LOGITS: usize = 1 << 22;
@@ -33,6 +37,10 @@ pub struct HeldOut {
     pub forward_kl: f64,
     /// Share of rows where teacher and student hold the same token for the likeliest.
     pub top1_agreement: f64,
+    /// Whether the student orders the teacher's 10 likeliest tokens as the teacher does: Spearman's ρ
+    /// of a row ([`spearman`]). `None` where no row has an order.
+    #[serde(default)]
+    pub rank_correlation: Option<f64>,
     /// Negative log-likelihood of the targets under the student, in nats per token.
     #[serde(with = "any_float")]
     pub student_nll: f64,
@@ -56,13 +64,15 @@ impl HeldOut {
 
     /// Each metric under the name that logs use.
     #[must_use]
-    pub fn values(&self) -> [(&'static str, f64); 4] {
-        [
+    pub fn values(&self) -> Vec<(&'static str, f64)> {
+        let mut values = vec![
             ("forward_kl", self.forward_kl),
             ("top1_agreement", self.top1_agreement),
             ("student_nll", self.student_nll),
             ("teacher_nll", self.teacher_nll),
-        ]
+        ];
+        values.extend(self.rank_correlation.map(|rho| ("rank_correlation", rho)));
+        values
     }
 }
 
@@ -178,6 +188,8 @@ struct Pair<'a> {
 struct Measured {
     forward_kl: Vec<f64>,
     agrees: Vec<f64>,
+    /// `None` where a row has no order, as when all of its logits are equal.
+    rank_correlation: Vec<Option<f64>>,
     student_nll: Vec<f64>,
     teacher_nll: Vec<f64>,
 }
@@ -199,6 +211,7 @@ impl Pair<'_> {
             .equal(teacher.clone().argmax(1))
             .int();
         let forward_kl = Divergence::ForwardKl.per_row(student.clone(), teacher.clone(), 1.0);
+        let rank_correlation = rank_correlations(&student, &teacher);
         let [forward_kl, agrees, student_nll, teacher_nll] = Transaction::default()
             .register(forward_kl)
             .register(agrees)
@@ -210,10 +223,48 @@ impl Pair<'_> {
         Ok(Measured {
             forward_kl: host(forward_kl),
             agrees: host(agrees),
+            rank_correlation,
             student_nll: host(student_nll),
             teacher_nll: host(teacher_nll),
         })
     }
+}
+
+/// Spearman's ρ of each row, over the tokens that the teacher holds likeliest there.
+fn rank_correlations(student: &Tensor<2>, teacher: &Tensor<2>) -> Vec<Option<f64>> {
+    let vocab_size = teacher.dims()[1];
+    let floats = |logits: &Tensor<2>| {
+        let data = logits.clone().cast(FloatDType::F32).into_data();
+        data.try_into_vec::<f32>().expect("they were cast")
+    };
+    let (student, teacher) = (floats(student), floats(teacher));
+    let rows = student.chunks(vocab_size).zip(teacher.chunks(vocab_size));
+    rows.map(|(student, teacher)| {
+        let likeliest = largest(teacher, RANKED);
+        let of = |logits: &[f32]| -> Vec<f64> {
+            likeliest
+                .iter()
+                .map(|&token| f64::from(logits[token]))
+                .collect()
+        };
+        spearman(&of(student), &of(teacher))
+    })
+    .collect()
+}
+
+/// Places of the largest values, the largest first.
+fn largest(values: &[f32], count: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = Vec::with_capacity(count + 1);
+    for (place, value) in values.iter().enumerate() {
+        let full = places.len() == count;
+        if full && places.last().is_some_and(|&last| *value <= values[last]) {
+            continue;
+        }
+        let rank = places.partition_point(|&other| values[other] >= *value);
+        places.insert(rank, place);
+        places.truncate(count);
+    }
+    places
 }
 
 /// Infinite where the model forbids the target, unlike a loss, which stays finite for its gradient.
@@ -231,6 +282,9 @@ struct Sums {
     weight: f64,
     forward_kl: f64,
     agrees: f64,
+    rank_correlation: f64,
+    /// Weight of the rows that have an order.
+    ranked: f64,
     student_nll: f64,
     teacher_nll: f64,
 }
@@ -270,6 +324,12 @@ impl Sums {
         self.weight += weights.iter().sum::<f64>();
         self.forward_kl += weighted(&measured.forward_kl);
         self.agrees += weighted(&measured.agrees);
+        for (rho, weight) in measured.rank_correlation.iter().zip(weights) {
+            if let Some(rho) = rho {
+                self.rank_correlation += rho * weight;
+                self.ranked += weight;
+            }
+        }
         self.student_nll += weighted(&measured.student_nll);
         self.teacher_nll += weighted(&measured.teacher_nll);
         Ok(())
@@ -286,6 +346,7 @@ impl Sums {
             weight: self.weight,
             forward_kl: self.forward_kl / self.weight,
             top1_agreement: self.agrees / self.weight,
+            rank_correlation: (self.ranked > 0.0).then(|| self.rank_correlation / self.ranked),
             student_nll: self.student_nll / self.weight,
             teacher_nll: self.teacher_nll / self.weight,
         })

@@ -154,7 +154,7 @@ impl WinCounts {
 /// let found = win_rate(judge, &pairs, &folder.path().join("verdicts.jsonl"))?;
 /// assert_eq!((found.overall.wins, found.overall.ties), (8, 2));
 /// assert_eq!(found.scores.mean(), 0.9);
-/// # Ok::<(), potstill_eval::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct WinRate {

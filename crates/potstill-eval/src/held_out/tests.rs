@@ -358,3 +358,23 @@ fn vocabularies_that_do_not_fit_are_refused() {
     );
     assert!(matches!(error, Err(Error::Vocabulary(_))));
 }
+
+#[test]
+fn the_order_of_the_teachers_likeliest_tokens_is_compared() {
+    assert_eq!(largest(&[1.0, 5.0, 3.0, 5.0, 4.0], 3), [1, 3, 4]);
+    assert_eq!(largest(&[2.0, 1.0], 3), [0, 1]);
+    let device = plain_device();
+    let logits = |values: Vec<f32>| Tensor::<1>::from_data(&values[..], &device).unsqueeze::<2>();
+    // Twelve tokens, of which the teacher ranks ten before the other two.
+    let teacher = logits((0..12).map(|n| n as f32).collect());
+    let same = logits(
+        (0..12)
+            .map(|n| if n < 2 { 99.0 } else { n as f32 / 7.0 })
+            .collect(),
+    );
+    let reversed = logits((0..12).map(|n| -(n as f32)).collect());
+    let equal = logits(vec![1.0; 12]);
+    assert_eq!(rank_correlations(&same, &teacher), [Some(1.0)]);
+    assert_eq!(rank_correlations(&reversed, &teacher), [Some(-1.0)]);
+    assert_eq!(rank_correlations(&equal, &teacher), [None]);
+}

@@ -68,6 +68,7 @@ fn report() -> Report {
         weight: 12_800.0,
         forward_kl,
         top1_agreement,
+        rank_correlation: Some(0.9),
         student_nll: 0.51 + forward_kl,
         teacher_nll: 0.5,
     };
