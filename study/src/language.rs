@@ -173,7 +173,7 @@ impl Language {
             .map(|rows| TokenBatch::from_rows(rows, 0, &device));
         let vocabulary = Vocabulary::of_size(model.vocab_size());
         let measured: HeldOut = held_out(model, &vocabulary, &mut teacher, batches)?;
-        let values = measured.values().into_iter();
+        let values = measured.values();
         Ok(values
             .map(|(name, value)| (name.to_owned(), value))
             .collect())

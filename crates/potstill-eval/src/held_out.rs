@@ -64,15 +64,16 @@ impl HeldOut {
 
     /// Each metric under the name that logs use.
     #[must_use]
-    pub fn values(&self) -> Vec<(&'static str, f64)> {
-        let mut values = vec![
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let rank_correlation = self.rank_correlation.map(|rho| ("rank_correlation", rho));
+        [
             ("forward_kl", self.forward_kl),
             ("top1_agreement", self.top1_agreement),
             ("student_nll", self.student_nll),
             ("teacher_nll", self.teacher_nll),
-        ];
-        values.extend(self.rank_correlation.map(|rho| ("rank_correlation", rho)));
-        values
+        ]
+        .into_iter()
+        .chain(rank_correlation)
     }
 }
 

@@ -284,10 +284,9 @@ fn training(arguments: &Arguments) -> TrainerConfig {
 }
 
 fn metrics(measured: &HeldOut) -> Metrics {
-    measured
-        .values()
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    let values = measured.values();
+    let named = |(name, value): (&str, f64)| (name.to_owned(), value);
+    values.map(named).collect()
 }
 
 fn shape(model: &LanguageModel) -> String {
