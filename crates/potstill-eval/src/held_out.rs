@@ -63,7 +63,6 @@ impl HeldOut {
     }
 
     /// Each metric under the name that logs use.
-    #[must_use]
     pub fn values(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let rank_correlation = self.rank_correlation.map(|rho| ("rank_correlation", rho));
         [
