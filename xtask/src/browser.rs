@@ -30,9 +30,9 @@ pub(crate) struct Arguments {
     /// Most tokens of the answer.
     #[arg(long, default_value_t = 64)]
     tokens: usize,
-    /// Checks weights in half precision.
-    #[arg(long)]
-    half: bool,
+    /// How the check keeps weights: f32, half or int8.
+    #[arg(long, default_value = "f32")]
+    weights: String,
     /// Where to serve.
     #[arg(long, default_value_t = 8000)]
     port: u16,
@@ -83,7 +83,7 @@ fn native(root: &Path, model: &Path, arguments: &Arguments) -> Result<Written> {
     let mut command = cargo_of_this_machine();
     command.args("run --release --locked --package browser -- --json".split(' '));
     command.arg(format!("--tokens={}", arguments.tokens));
-    command.args(arguments.half.then_some("--half"));
+    command.args(["--weights", &arguments.weights]);
     command.arg(model).arg(&arguments.text).current_dir(root);
     let output = command.stderr(std::process::Stdio::inherit()).output();
     let output = output.context("cannot start cargo")?;

@@ -19,7 +19,7 @@ function load(name, source) {
   model = { name, source };
   element("run").disabled = true;
   say(`Loading ${name} …`);
-  worker.postMessage({ kind: "load", name, source, half: element("half").checked });
+  worker.postMessage({ kind: "load", name, source, weights: element("weights").value });
 }
 
 const receive = {
@@ -89,7 +89,7 @@ element("text").addEventListener("keydown", (event) => {
   }
 });
 
-element("half").addEventListener("change", () => load(model.name, model.source));
+element("weights").addEventListener("change", () => load(model.name, model.source));
 
 function open(file) {
   if (file) load(file.name, file);

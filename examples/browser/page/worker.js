@@ -25,11 +25,11 @@ onmessage = async ({ data }) => {
   }
 };
 
-async function load({ name, source, half }) {
+async function load({ name, source, weights }) {
   const begin = performance.now();
   const bytes = typeof source === "string" ? await download(source) : await source.arrayBuffer();
   const read = performance.now();
-  writer = new Writer(name, new Uint8Array(bytes), half);
+  writer = new Writer(name, new Uint8Array(bytes), weights);
   postMessage({
     kind: "loaded",
     name,

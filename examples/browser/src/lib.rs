@@ -5,11 +5,37 @@
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 
-use anyhow::{Context, Result};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, FloatDType};
 use potstill_core::{CausalLm, GenerateOptions, Message};
 use potstill_data::{ChatTemplate, TextTokenizer};
-use potstill_models::{Checkpoint, GgufFile, LanguageModel};
+use potstill_models::{Checkpoint, GgufFile, LanguageModel, Matrices, WeightBlocks};
+
+/// How weights are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Four bytes each.
+    F32,
+    /// Two bytes each.
+    Half,
+    /// A byte and a bit more each; what is no matrix of a block, in half precision.
+    Int8,
+}
+
+impl FromStr for Weights {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "f32" => Self::F32,
+            "half" => Self::Half,
+            "int8" => Self::Int8,
+            _ => bail!("weights are f32, half or int8, not {name:?}"),
+        })
+    }
+}
 
 /// What a file holds.
 #[derive(Debug)]
@@ -27,15 +53,25 @@ impl TextModel {
     ///
     /// # Errors
     ///
-    /// When the file is damaged, or of a kind that is not supported.
-    pub fn read(name: &str, bytes: Vec<u8>, dtype: FloatDType, device: &Device) -> Result<Self> {
+    /// When the file is damaged, of a kind that is not supported, or of a shape that integers do not fit.
+    pub fn read(name: &str, bytes: Vec<u8>, weights: Weights, device: &Device) -> Result<Self> {
         let checkpoint = Checkpoint::from_gguf(GgufFile::from_bytes(name, bytes)?)?;
         let tokenizer = checkpoint.tokenizer_json()?;
         let tokenizer = tokenizer.context("the file holds no tokenizer")?;
         let specials = checkpoint.special_tokens()?;
         let template = checkpoint.chat_template()?;
+        let model = match weights {
+            Weights::F32 => checkpoint.language_model(FloatDType::F32, device)?,
+            Weights::Half => checkpoint.language_model(FloatDType::BF16, device)?,
+            Weights::Int8 => checkpoint.quantized_language_model(
+                WeightBlocks::Int8,
+                &Matrices::All,
+                FloatDType::BF16,
+                device,
+            )?,
+        };
         Ok(Self {
-            model: checkpoint.language_model(dtype, device)?,
+            model,
             tokenizer: TextTokenizer::from_json(&tokenizer)?
                 .with_declared_special_tokens(specials.clone()),
             template: template

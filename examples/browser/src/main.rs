@@ -11,7 +11,7 @@ use std::time::Instant;
 use std::{fs, slice};
 
 use anyhow::Result;
-use browser::TextModel;
+use browser::{TextModel, Weights};
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
 use potstill::core::Generate;
@@ -33,9 +33,9 @@ struct Arguments {
     /// Most tokens to write.
     #[arg(long, default_value_t = 64)]
     tokens: usize,
-    /// Keeps the weights in half precision.
-    #[arg(long)]
-    half: bool,
+    /// How weights are kept: f32, half or int8.
+    #[arg(long, default_value = "f32")]
+    weights: Weights,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -49,14 +49,9 @@ fn main() -> Result<()> {
     if !arguments.model.exists() {
         write_adder(&arguments.model)?;
     }
-    let dtype = if arguments.half {
-        FloatDType::BF16
-    } else {
-        FloatDType::F32
-    };
     let bytes = fs::read(&arguments.model)?;
     let name = arguments.model.display().to_string();
-    let source = TextModel::read(&name, bytes, dtype, &Device::default())?;
+    let source = TextModel::read(&name, bytes, arguments.weights, &Device::default())?;
 
     let prompt = source.prompt(&arguments.text)?;
     let write = |tokens| -> Result<_> {
@@ -66,7 +61,9 @@ fn main() -> Result<()> {
         let written = written.remove(0);
         Ok((written.tokens, start.elapsed().as_secs_f64()))
     };
-    // Reading the prompt and writing the first token are counted apart, as on the page.
+    // Once for the caches of the processor. Then reading the prompt and writing the first token are
+    // counted apart, as on the page.
+    write(1)?;
     let (_, first) = write(1)?;
     let (tokens, all) = write(if arguments.smoke { 2 } else { arguments.tokens })?;
     let text = source.text(&tokens)?;

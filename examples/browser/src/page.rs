@@ -1,7 +1,7 @@
 //! What the worker of the web page calls.
 
 use burn::module::Module;
-use burn::tensor::{Device, FloatDType};
+use burn::tensor::Device;
 use potstill_core::{GenerateOptions, Sampling};
 use potstill_models::Continuation;
 use wasm_bindgen::prelude::*;
@@ -26,15 +26,11 @@ pub struct Writer {
 
 #[wasm_bindgen]
 impl Writer {
-    /// Reads a GGUF file, which messages call `name`; with `half`, weights are kept in half precision.
+    /// Reads a GGUF file, which messages call `name`, and keeps its weights as `weights` says.
     #[wasm_bindgen(constructor)]
-    pub fn new(name: &str, bytes: Vec<u8>, half: bool) -> Result<Self, JsError> {
-        let dtype = if half {
-            FloatDType::BF16
-        } else {
-            FloatDType::F32
-        };
-        let source = TextModel::read(name, bytes, dtype, &Device::flex());
+    pub fn new(name: &str, bytes: Vec<u8>, weights: &str) -> Result<Self, JsError> {
+        let weights = weights.parse().map_err(to_js)?;
+        let source = TextModel::read(name, bytes, weights, &Device::flex());
         Ok(Self {
             source: source.map_err(to_js)?,
             writing: None,

@@ -43,7 +43,7 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = format!("http://{}/visitor.html", listener.local_addr()?);
     let task = json!({
-        "text": arguments.text, "tokens": arguments.tokens, "half": arguments.half
+        "text": arguments.text, "tokens": arguments.tokens, "weights": arguments.weights
     });
     let visitor = VISITOR.replace("TASK", &task.to_string());
     let folder = page.to_path_buf();
