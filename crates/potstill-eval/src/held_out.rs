@@ -23,7 +23,7 @@ use crate::{Error, spearman};
 const RANKED: usize = 10;
 
 /// Most logits of one model that exist at a time.
-const CHUNK_LOGITS: usize = 1 << 22;
+pub(crate) const CHUNK_LOGITS: usize = 1 << 22;
 
 /// Means over the rows that count, weighted by row.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -231,25 +231,26 @@ impl Pair<'_> {
 }
 
 /// Spearman's ρ of each row, over the tokens that the teacher holds likeliest there.
+///
+/// Only the teacher's logits are copied from the device: its own top-k sorts whole rows.
 fn rank_correlations(student: &Tensor<2>, teacher: &Tensor<2>) -> Vec<Option<f64>> {
-    let vocab_size = teacher.dims()[1];
-    let floats = |logits: &Tensor<2>| {
-        let data = logits.clone().cast(FloatDType::F32).into_data();
-        data.try_into_vec::<f32>().expect("they were cast")
-    };
-    let (student, teacher) = (floats(student), floats(teacher));
-    let rows = student.chunks(vocab_size).zip(teacher.chunks(vocab_size));
-    rows.map(|(student, teacher)| {
-        let likeliest = largest(teacher, RANKED);
-        let of = |logits: &[f32]| -> Vec<f64> {
-            likeliest
-                .iter()
-                .map(|&token| f64::from(logits[token]))
-                .collect()
-        };
-        spearman(&of(student), &of(teacher))
-    })
-    .collect()
+    let [rows, vocab_size] = teacher.dims();
+    let logits = teacher.clone().cast(FloatDType::F32).into_data();
+    let logits = logits.try_into_vec::<f32>().expect("they were cast");
+    let (mut tokens, mut of_teacher) = (Vec::new(), Vec::new());
+    for row in logits.chunks(vocab_size) {
+        let likeliest = largest(row, RANKED);
+        of_teacher.extend(likeliest.iter().map(|&token| f64::from(row[token])));
+        tokens.extend(likeliest.into_iter().map(|token| token as i64));
+    }
+    let ranked = RANKED.min(vocab_size);
+    let tokens = TensorData::new(tokens, [rows, ranked]);
+    let tokens = Tensor::<2, Int>::from_data(tokens, &student.device());
+    let of_student = host(student.clone().gather(1, tokens).into_data());
+    let pairs = of_student.chunks(ranked).zip(of_teacher.chunks(ranked));
+    pairs
+        .map(|(student, teacher)| spearman(student, teacher))
+        .collect()
 }
 
 /// Places of the largest values, the largest first.

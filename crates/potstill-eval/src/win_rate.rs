@@ -218,7 +218,8 @@ pub fn win_rate_with<M: ChatModel>(
         .answers()
         .map(|(_, reply)| Verdict::read(&reply.text))
         .collect();
-    let mut found = (WinCounts::default(), BTreeMap::<String, WinCounts>::new());
+    let mut overall = WinCounts::default();
+    let mut categories = BTreeMap::<String, WinCounts>::new();
     let mut preferences = Vec::with_capacity(pairs.len());
     let mut scores = Vec::new();
     for (pair, verdicts) in pairs.iter().zip(verdicts.chunks(2)) {
@@ -226,9 +227,12 @@ pub fn win_rate_with<M: ChatModel>(
             [Some(first), Some(second)] => first.with_the_other_order(second),
             _ => Preference::Unreadable,
         };
-        found.0.add(preference);
+        overall.add(preference);
         if let Some(category) = &pair.category {
-            found.1.entry(category.clone()).or_default().add(preference);
+            categories
+                .entry(category.clone())
+                .or_default()
+                .add(preference);
         }
         let score = match preference {
             Preference::Candidate => Some(1.0),
@@ -251,8 +255,8 @@ pub fn win_rate_with<M: ChatModel>(
     }
     let scores = Scores::new(scores)?;
     Ok(WinRate {
-        overall: found.0,
-        categories: found.1,
+        overall,
+        categories,
         interval: scores.interval(),
         scores,
         preferences,

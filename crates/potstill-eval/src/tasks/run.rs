@@ -140,10 +140,8 @@ impl Task {
     }
 
     fn asks_unconditional(&self) -> bool {
-        let metrics = self.metrics.iter();
-        metrics
-            .clone()
-            .any(|metric| matches!(metric.kind, Kind::AccMutualInfo))
+        let mut metrics = self.metrics.iter();
+        metrics.any(|metric| matches!(metric.kind, Kind::AccMutualInfo))
     }
 
     fn responses(

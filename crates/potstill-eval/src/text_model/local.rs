@@ -8,9 +8,7 @@ use potstill_data::{StopStrings, TextTokenizer};
 
 use super::{GenerateUntil, LogLikelihood, ScoredTokens, TextModel};
 use crate::Error;
-
-/// Most logits that exist at a time.
-const CHUNK_LOGITS: usize = 1 << 22;
+use crate::held_out::CHUNK_LOGITS;
 
 /// Most positions of a batch, padding included.
 const BATCH_POSITIONS: usize = 1 << 12;
