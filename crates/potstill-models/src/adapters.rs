@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::module::{LoraAdapter, Module, Param, ParamId, Reparameterizer};
 use burn::prelude::*;
-use burn::tensor::quantization::QuantValue;
+use burn::tensor::quantization::{QuantScheme, QuantValue};
 use serde::{Deserialize, Serialize};
 
 use crate::matrices::Matrix;
@@ -92,7 +92,7 @@ impl LanguageModel {
     /// # Errors
     ///
     /// When the rank is 0 or more than a side of a matrix, a matrix that is named does not exist, or
-    /// the rows of one cannot be quantized in blocks of 32.
+    /// the rows of one cannot be quantized in blocks of 32, or the device holds no such integers.
     pub fn with_adapters(self, config: &AdapterConfig) -> Result<Self, Error> {
         let matrices = config.matrices.of(&self)?;
         for matrix in &matrices {
@@ -112,12 +112,20 @@ impl LanguageModel {
                 });
             }
         }
+        let value = match config.base {
+            AdapterBase::Unchanged => None,
+            AdapterBase::Int8 => Some(QuantValue::Q8S),
+            AdapterBase::Int4 => Some(QuantValue::Q4S),
+        };
+        let scheme = value.map(|value| block_scheme(&self.devices()[0], value));
+        let scheme = scheme.transpose()?;
         let ids = matrices.iter().enumerate();
         Ok(self.apply_reparameterization(Adapt {
             streams: ids
                 .map(|(stream, Matrix { id, .. })| (*id, stream as u64))
                 .collect(),
             config,
+            scheme,
         }))
     }
 }
@@ -127,6 +135,8 @@ struct Adapt<'a> {
     /// The random stream of each matrix.
     streams: HashMap<ParamId, u64>,
     config: &'a AdapterConfig,
+    /// How the weights below become integers, if they do.
+    scheme: Option<QuantScheme>,
 }
 
 impl Reparameterizer for Adapt<'_> {
@@ -154,18 +164,10 @@ impl Reparameterizer for Adapt<'_> {
             b: Param::from_tensor(Tensor::zeros([rank, d_out], (&device, dtype))),
             scale: alpha / rank as f64,
         };
-        let value = match self.config.base {
-            AdapterBase::Unchanged => None,
-            AdapterBase::Int8 => Some(QuantValue::Q8S),
-            AdapterBase::Int4 => Some(QuantValue::Q4S),
-        };
         let base = param.set_require_grad(false);
-        let base = match value {
+        let base = match &self.scheme {
             None => base,
-            Some(value) => {
-                let scheme = block_scheme(&device, value);
-                base.map(|weight| weight.quantize_dynamic(&scheme))
-            }
+            Some(scheme) => base.map(|weight| weight.quantize_dynamic(scheme)),
         };
         (base, Some(adapter))
     }

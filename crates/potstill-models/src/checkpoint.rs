@@ -103,7 +103,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// When the checkpoint is an encoder, is damaged, or lacks a tensor of the right shape.
+    /// When the checkpoint is an encoder, is damaged, or lacks a tensor of the right shape, or when the
+    /// device does not compute in `dtype`.
     pub fn language_model(
         &self,
         dtype: FloatDType,
@@ -118,8 +119,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// As [`language_model`](Self::language_model), and when a matrix that is named does not exist, or
-    /// the inputs of one are no multiple of 32.
+    /// As [`language_model`](Self::language_model), and when a matrix that is named does not exist, the
+    /// inputs of one are no multiple of 32, or the device holds no such integers.
     pub fn quantized_language_model(
         &self,
         blocks: WeightBlocks,

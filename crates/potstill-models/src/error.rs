@@ -262,6 +262,20 @@ pub enum Error {
         /// Its shorter side.
         most: usize,
     },
+    /// Weights of a precision that the device lacks.
+    #[error("{device} does not compute in {dtype}; choose f32, which every device has")]
+    NoSuchPrecision {
+        /// The device.
+        device: String,
+        /// The precision.
+        dtype: &'static str,
+    },
+    /// Weights of integers on a device that cannot hold them.
+    #[error("{device} holds no integers in blocks along the inputs; flex does, or keep floats")]
+    NoIntegers {
+        /// The device.
+        device: String,
+    },
     /// A matrix that cannot be quantized.
     #[error("{name} has {size} inputs; blocks of 32 need a multiple of 32")]
     PartialBlocks {

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId, Reparameterization, Reparameterizer};
 use burn::prelude::*;
-use burn::tensor::quantization::{QuantScheme, QuantValue, QuantizationParameters, ScaleDtype};
+use burn::tensor::quantization::{
+    QuantScheme, QuantStore, QuantValue, QuantizationParameters, ScaleDtype,
+};
 use burn::tensor::{DType, FloatDType};
 use serde::{Deserialize, Serialize};
 
@@ -152,17 +154,22 @@ impl Reparameterizer for RoundWhenRead {
 pub(crate) struct Quantize {
     ids: HashSet<ParamId>,
     blocks: WeightBlocks,
+    scheme: QuantScheme,
 }
 
 impl Quantize {
-    /// For these matrices of `model`, whose parameters may still have to be read.
+    /// For these matrices of `model`, whose parameters are on `device` or still have to be read.
     pub(crate) fn new(
         model: &LanguageModel,
         blocks: WeightBlocks,
         matrices: &Matrices,
+        device: &Device,
     ) -> Result<Self, Error> {
-        let ids = whole_blocks(model, matrices)?;
-        Ok(Self { ids, blocks })
+        Ok(Self {
+            ids: whole_blocks(model, matrices)?,
+            blocks,
+            scheme: block_scheme(device, QuantValue::Q8S)?,
+        })
     }
 
     /// Whether a parameter is one of them.
@@ -173,14 +180,13 @@ impl Quantize {
     /// The integers of a weight.
     pub(crate) fn apply<const D: usize>(&self, weight: Tensor<D>) -> Tensor<D> {
         let dims = weight.dims();
-        let scheme = block_scheme(&weight.device(), QuantValue::Q8S);
         let weight = weight.reshape([dims[0], dims[1..].iter().product()]);
         let (codes, scales) = self.blocks.encode(weight);
         // burn wants positive scales, and finds the codes again, as often with the other sign.
         let rounded = (codes * scales.clone()).reshape(dims);
         let scales = scales.abs().flatten(0, 2);
         let global = None;
-        rounded.quantize(&scheme, QuantizationParameters { scales, global })
+        rounded.quantize(&self.scheme, QuantizationParameters { scales, global })
     }
 }
 
@@ -209,11 +215,17 @@ impl ModuleMapper for Dequantize {
 }
 
 /// Blocks along the inputs, as in the formats of ggml.
-pub(crate) fn block_scheme(device: &Device, value: QuantValue) -> QuantScheme {
+pub(crate) fn block_scheme(device: &Device, value: QuantValue) -> Result<QuantScheme, Error> {
     let scheme = device.settings().quantization.scheme;
-    scheme
+    // Others pack consecutive outputs into a word and give them one scale, or panic (libtorch).
+    if scheme.store != QuantStore::Native {
+        return Err(Error::NoIntegers {
+            device: format!("{device:?}"),
+        });
+    }
+    Ok(scheme
         .with_value(value)
-        .per_block([BLOCK as u8, 1], ScaleDtype::F32)
+        .per_block([BLOCK as u8, 1], ScaleDtype::F32))
 }
 
 /// The parameters of the matrices, if blocks fill them.
@@ -243,7 +255,8 @@ impl LanguageModel {
     ///
     /// # Errors
     ///
-    /// When a matrix that is named does not exist, or the inputs of one are no multiple of 32.
+    /// When a matrix that is named does not exist, the inputs of one are no multiple of 32, or the
+    /// device holds no such integers: burn has them on flex only.
     ///
     /// # Examples
     ///
@@ -259,7 +272,7 @@ impl LanguageModel {
     /// ```
     pub fn quantized(&self, blocks: WeightBlocks, matrices: &Matrices) -> Result<Self, Error> {
         let model = self.merged();
-        let mut quantize = Quantize::new(&model, blocks, matrices)?;
+        let mut quantize = Quantize::new(&model, blocks, matrices, &model.devices()[0])?;
         Ok(model.map(&mut quantize))
     }
 

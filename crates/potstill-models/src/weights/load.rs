@@ -21,7 +21,7 @@ const LISTED: usize = 5;
 /// # Errors
 ///
 /// When `config` is not valid or describes an encoder, a tensor is missing, has another shape than
-/// `config` calls for, cannot be read, or cannot be quantized.
+/// `config` calls for, cannot be read, or cannot be quantized, or `device` has no floats of `dtype`.
 pub(crate) fn load_language_model(
     config: &ModelConfig,
     source: &dyn TensorSource,
@@ -39,7 +39,7 @@ pub(crate) fn load_language_model(
     }
     let model = LanguageModel::deferred(config, device);
     let quantize = quantized
-        .map(|(blocks, matrices)| Quantize::new(&model, blocks, matrices))
+        .map(|(blocks, matrices)| Quantize::new(&model, blocks, matrices, device))
         .transpose()?;
     fill(model, config, source, dtype, quantize, device)
 }
@@ -82,6 +82,12 @@ fn fill<M: Module>(
     quantize: Option<Quantize>,
     device: &Device,
 ) -> Result<M, Error> {
+    if !device.supports_dtype(dtype) {
+        return Err(Error::NoSuchPrecision {
+            device: format!("{device:?}"),
+            dtype: DType::from(dtype).name(),
+        });
+    }
     let mut fill = Fill {
         path: ParameterPath::default(),
         architecture: config.architecture,
