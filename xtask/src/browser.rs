@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// How the check keeps weights: f32, half or int8.
     #[arg(long, default_value = "f32")]
     weights: String,
+    /// Builds the page for graphics processors as well, and checks it there.
+    #[arg(long)]
+    webgpu: bool,
     /// Where to serve.
     #[arg(long, default_value_t = 8000)]
     port: u16,
@@ -48,7 +51,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<()> {
         println!("skipped: {reason}");
         return Ok(());
     }
-    build::page(project, &arguments.cargo, &page)?;
+    build::page(project, arguments, &page)?;
     let model = page.join("model.gguf");
     match &arguments.model {
         Some(path) => {

@@ -31,7 +31,7 @@ mod flex;
 /// The weight may be of a lower precision than `x`, if it is not differentiated. Few rows on flex then
 /// take the less time the smaller the weight is, and the arithmetic is in f32; elsewhere it is in the
 /// dtype of the weight. A weight that burn has quantized is not differentiated either; on flex it is read
-/// as the integers that it is, elsewhere burn makes floats of all of it first.
+/// as the integers that it is, elsewhere, if burn holds it at all, it makes floats of all of it first.
 ///
 /// # Shapes
 ///

@@ -263,19 +263,14 @@ pub enum Error {
         most: usize,
     },
     /// Weights of a precision that the device lacks.
-    #[error("{device} does not compute in {dtype}; choose f32, which every device has")]
+    #[error("the device does not compute in {dtype}; choose f32, which every device does")]
     NoSuchPrecision {
-        /// The device.
-        device: String,
         /// The precision.
         dtype: &'static str,
     },
     /// Weights of integers on a device that cannot hold them.
-    #[error("{device} holds no integers in blocks along the inputs; flex does, or keep floats")]
-    NoIntegers {
-        /// The device.
-        device: String,
-    },
+    #[error("the device holds no integers in blocks along the inputs; use flex, or floats")]
+    NoIntegers,
     /// A matrix that cannot be quantized.
     #[error("{name} has {size} inputs; blocks of 32 need a multiple of 32")]
     PartialBlocks {

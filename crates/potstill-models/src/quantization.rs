@@ -219,9 +219,7 @@ pub(crate) fn block_scheme(device: &Device, value: QuantValue) -> Result<QuantSc
     let scheme = device.settings().quantization.scheme;
     // Others pack consecutive outputs into a word and give them one scale, or panic (libtorch).
     if scheme.store != QuantStore::Native {
-        return Err(Error::NoIntegers {
-            device: format!("{device:?}"),
-        });
+        return Err(Error::NoIntegers);
     }
     Ok(scheme
         .with_value(value)

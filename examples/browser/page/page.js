@@ -19,7 +19,8 @@ function load(name, source) {
   model = { name, source };
   element("run").disabled = true;
   say(`Loading ${name} …`);
-  worker.postMessage({ kind: "load", name, source, weights: element("weights").value });
+  const [weights, device] = [element("weights").value, element("device").value];
+  worker.postMessage({ kind: "load", name, source, weights, device });
 }
 
 const receive = {
@@ -89,7 +90,9 @@ element("text").addEventListener("keydown", (event) => {
   }
 });
 
-element("weights").addEventListener("change", () => load(model.name, model.source));
+for (const choice of ["weights", "device"]) {
+  element(choice).addEventListener("change", () => load(model.name, model.source));
+}
 
 function open(file) {
   if (file) load(file.name, file);
@@ -106,6 +109,11 @@ addEventListener("drop", (event) => {
   document.body.classList.remove("dropping");
   open(event.dataTransfer.files[0]);
 });
+
+// Offered where the page was built for one, and this browser lets it be used.
+const builds = await (await fetch("builds.json")).json();
+const adapter = builds.includes("webgpu") && (await navigator.gpu?.requestAdapter());
+element("devices").hidden = !adapter;
 
 // The model beside the page, or another one: ?model=other.gguf
 const beside = new URLSearchParams(location.search).get("model") ?? "model.gguf";

@@ -1,13 +1,10 @@
 // Loads a model and writes, so that the page itself never waits.
-import init, { Writer } from "./browser.js";
-
-const started = init();
+let memory;
 let writer;
 let stopped;
 
 onmessage = async ({ data }) => {
   try {
-    const { memory } = await started;
     switch (data.kind) {
       case "load":
         await load(data);
@@ -25,11 +22,13 @@ onmessage = async ({ data }) => {
   }
 };
 
-async function load({ name, source, weights }) {
+async function load({ name, source, weights, device }) {
+  const { default: start, Writer } = await import(`./${device}.js`);
+  ({ memory } = await start());
   const begin = performance.now();
   const bytes = typeof source === "string" ? await download(source) : await source.arrayBuffer();
   const read = performance.now();
-  writer = new Writer(name, new Uint8Array(bytes), weights);
+  writer = await Writer.read(name, new Uint8Array(bytes), weights);
   postMessage({
     kind: "loaded",
     name,

@@ -60,15 +60,17 @@ impl TextModel {
         let tokenizer = tokenizer.context("the file holds no tokenizer")?;
         let specials = checkpoint.special_tokens()?;
         let template = checkpoint.chat_template()?;
+        // Processors widen bf16 with a shift; graphics processors in a browser have f16 at most.
+        let half = if device.supports_dtype(FloatDType::BF16) {
+            FloatDType::BF16
+        } else {
+            FloatDType::F16
+        };
+        let (int8, all) = (WeightBlocks::Int8, &Matrices::All);
         let model = match weights {
             Weights::F32 => checkpoint.language_model(FloatDType::F32, device)?,
-            Weights::Half => checkpoint.language_model(FloatDType::BF16, device)?,
-            Weights::Int8 => checkpoint.quantized_language_model(
-                WeightBlocks::Int8,
-                &Matrices::All,
-                FloatDType::BF16,
-                device,
-            )?,
+            Weights::Half => checkpoint.language_model(half, device)?,
+            Weights::Int8 => checkpoint.quantized_language_model(int8, all, half, device)?,
         };
         Ok(Self {
             model,

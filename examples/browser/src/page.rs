@@ -8,9 +8,20 @@ use wasm_bindgen::prelude::*;
 
 use crate::TextModel;
 
+#[allow(
+    unsafe_code,
+    reason = "the linker makes this function, without arguments"
+)]
+unsafe extern "C" {
+    /// What libraries do before `main`, such as filling burn's list of the operations of shaders.
+    safe fn __wasm_call_ctors();
+}
+
 /// Makes a panic an exception with its message, where the page would see an "unreachable" only.
 #[wasm_bindgen(start)]
 pub fn start() {
+    // If nobody calls it, the linker has every function called from JavaScript call it once more.
+    __wasm_call_ctors();
     std::panic::set_hook(Box::new(|panic| {
         wasm_bindgen::throw_str(&panic.to_string())
     }));
@@ -27,10 +38,9 @@ pub struct Writer {
 #[wasm_bindgen]
 impl Writer {
     /// Reads a GGUF file, which messages call `name`, and keeps its weights as `weights` says.
-    #[wasm_bindgen(constructor)]
-    pub fn new(name: &str, bytes: Vec<u8>, weights: &str) -> Result<Self, JsError> {
+    pub async fn read(name: &str, bytes: Vec<u8>, weights: &str) -> Result<Self, JsError> {
         let weights = weights.parse().map_err(to_js)?;
-        let source = TextModel::read(name, bytes, weights, &Device::flex());
+        let source = TextModel::read(name, bytes, weights, &device().await?);
         Ok(Self {
             source: source.map_err(to_js)?,
             writing: None,
@@ -75,6 +85,17 @@ impl Writer {
         }
         self.source.text(writing.tokens()).map(Some).map_err(to_js)
     }
+}
+
+#[cfg(feature = "wgpu")]
+async fn device() -> Result<Device, JsError> {
+    Ok(Device::wgpu_options().init_async().await?)
+}
+
+#[cfg(not(feature = "wgpu"))]
+#[expect(clippy::unused_async, reason = "the graphics processor is waited for")]
+async fn device() -> Result<Device, JsError> {
+    Ok(Device::flex())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err calls")]

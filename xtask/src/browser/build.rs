@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::on_path;
+use super::{Arguments, on_path};
 use crate::project::Project;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -57,25 +57,15 @@ fn wasm_bindgen_version(project: &Project) -> Result<String> {
 }
 
 /// Compiles the example, and puts it with the files of the page into `folder`.
-pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result<()> {
-    let target = project.target_directory().join("wasm");
-    succeed(
-        Command::new("cargo")
-            .args("rustc --release --locked --package browser --lib --crate-type cdylib".split(' '))
-            .args(["--target", TARGET, "--target-dir"])
-            .arg(&target)
-            .args(cargo)
-            .current_dir(project.root()),
-    )?;
+pub(super) fn page(project: &Project, arguments: &Arguments, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    let compiled = target.join(TARGET).join("release/browser.wasm");
-    succeed(
-        Command::new("wasm-bindgen")
-            .args("--target web --no-typescript --remove-name-section".split(' '))
-            .args(["--remove-producers-section", "--out-dir"])
-            .arg(folder)
-            .arg(compiled),
-    )?;
+    let mut builds = vec!["browser"];
+    module(project, &arguments.cargo, "flex", folder, "browser")?;
+    if arguments.webgpu {
+        builds.push("webgpu");
+        module(project, &arguments.cargo, "wgpu", folder, "webgpu")?;
+    }
+    fs::write(folder.join("builds.json"), serde_json::to_vec(&builds)?)?;
     let sources = project.root().join("examples/browser/page");
     for entry in fs::read_dir(&sources).with_context(|| sources.display().to_string())? {
         let path = entry?.path();
@@ -84,6 +74,35 @@ pub(super) fn page(project: &Project, cargo: &[String], folder: &Path) -> Result
         }
     }
     Ok(())
+}
+
+/// Compiles the example for a backend, and calls it `name` in `folder`.
+fn module(
+    project: &Project,
+    cargo: &[String],
+    backend: &str,
+    folder: &Path,
+    name: &str,
+) -> Result<()> {
+    // A folder for each: other features would compile burn again.
+    let target = project.target_directory().join(format!("wasm-{name}"));
+    succeed(
+        Command::new("cargo")
+            .args("rustc --release --locked --package browser --lib --crate-type cdylib".split(' '))
+            .args(["--no-default-features", "--features", backend])
+            .args(["--target", TARGET, "--target-dir"])
+            .arg(&target)
+            .args(cargo)
+            .current_dir(project.root()),
+    )?;
+    let compiled = target.join(TARGET).join("release/browser.wasm");
+    succeed(
+        Command::new("wasm-bindgen")
+            .args("--target web --no-typescript --remove-name-section".split(' '))
+            .args(["--remove-producers-section", "--out-name", name])
+            .arg("--out-dir")
+            .args([folder, &compiled]),
+    )
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

@@ -42,8 +42,16 @@ pub(super) fn run(page: &Path, arguments: &Arguments, native: &Written) -> Resul
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = format!("http://{}/visitor.html", listener.local_addr()?);
+    let device = if arguments.webgpu {
+        "webgpu"
+    } else {
+        "browser"
+    };
     let task = json!({
-        "text": arguments.text, "tokens": arguments.tokens, "weights": arguments.weights
+        "text": arguments.text,
+        "tokens": arguments.tokens,
+        "weights": arguments.weights,
+        "device": device,
     });
     let visitor = VISITOR.replace("TASK", &task.to_string());
     let folder = page.to_path_buf();

@@ -84,7 +84,6 @@ fn fill<M: Module>(
 ) -> Result<M, Error> {
     if !device.supports_dtype(dtype) {
         return Err(Error::NoSuchPrecision {
-            device: format!("{device:?}"),
             dtype: DType::from(dtype).name(),
         });
     }
