@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A panel of some rows and columns of the matrix is widened to f32 once and multiplied with every
-//! row of x while it is close, the next one being fetched meanwhile.
+//! row of x while it is close, the next one being fetched meanwhile. For a single row of x it need not
+//! be written anywhere.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -65,6 +66,13 @@ impl<W: RowAfterRow> WithSimd for Strip<'_, W> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let rows = self.sums.len() / self.padded;
+        // As many vectors as a panel is wide.
+        match S::F32_LANES {
+            16 if rows == 1 => return self.one_row::<S, 4>(simd),
+            8 if rows == 1 => return self.one_row::<S, 8>(simd),
+            4 if rows == 1 => return self.one_row::<S, 16>(simd),
+            _ => {}
+        }
         let mut panel = [[0.0; WIDTH]; DEPTH];
         for k in (0..self.d_in).step_by(DEPTH) {
             for column in (0..self.columns).step_by(WIDTH) {
@@ -93,6 +101,38 @@ impl<W: RowAfterRow> WithSimd for Strip<'_, W> {
 }
 
 impl<W: RowAfterRow> Strip<'_, W> {
+    /// The same sums in the same order, for a single row of x: weights are widened where they are
+    /// multiplied, since nobody else needs them.
+    #[inline(always)]
+    fn one_row<S: Simd, const V: usize>(self, simd: S) {
+        let mut wide = [0.0; WIDTH];
+        for k in (0..self.d_in).step_by(DEPTH) {
+            let x = &self.x[k..self.d_in.min(k + DEPTH)];
+            for column in (0..self.columns).step_by(WIDTH) {
+                let width = WIDTH.min(self.columns - column);
+                let stored = &mut self.sums[column..column + WIDTH];
+                let stored = S::as_mut_simd_f32s(stored).0;
+                let mut sums = [simd.splat_f32s(0.0); V];
+                sums.copy_from_slice(&stored[..V]);
+                for (j, &x) in x.iter().enumerate() {
+                    let (row, column) = (k + j, self.first + column);
+                    if width == WIDTH {
+                        // A length that is known, so that they stay in registers.
+                        self.weight.widen(row, column, &mut wide, DEPTH);
+                    } else {
+                        self.weight.widen(row, column, &mut wide[..width], DEPTH);
+                    }
+                    let x = simd.splat_f32s(x);
+                    let weights = &S::as_simd_f32s(&wide).0[..V];
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = simd.mul_add_e_f32s(x, *weight, *sum);
+                    }
+                }
+                stored[..V].copy_from_slice(&sums);
+            }
+        }
+    }
+
     /// Widens the panel at row `k` and `column`, and returns how many rows it has.
     #[inline(always)]
     fn fill(&self, panel: &mut Panel, k: usize, column: usize) -> usize {

@@ -159,6 +159,23 @@ fn a_row_comes_out_the_same_alone_and_among_others_and_on_any_number_of_threads(
 }
 
 #[test]
+fn a_row_of_integers_comes_out_the_same_alone_and_among_others() {
+    let (rows, shape) = (5, [96, 517]);
+    let x = f32_tensor(&floats([rows, shape[0]], 1), [rows, shape[0]]);
+    let (weight, _) = quantized(&floats(shape, 2), shape, 32);
+    let product = |x: &FlexTensor| {
+        let blocks = Blocks::of(&weight).expect("these blocks are known");
+        let y = quantized_product(x, blocks).expect("there are few rows");
+        y.as_slice::<f32>().expect("f32 in order").to_vec()
+    };
+    let together = product(&x);
+    for row in 0..rows {
+        let alone = product(&x.narrow(0, row, 1));
+        assert_eq!(alone[..], together[row * shape[1]..(row + 1) * shape[1]]);
+    }
+}
+
+#[test]
 fn many_rows_and_scattered_weights_are_left_to_others() {
     let weight = f32_tensor(&[0.0; 24], [4, 6]);
     let x = |rows: usize| f32_tensor(&vec![0.0; rows * 3], [rows, 3]);
