@@ -66,11 +66,10 @@ impl<W: RowAfterRow> WithSimd for Strip<'_, W> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let rows = self.sums.len() / self.padded;
-        // As many vectors as a panel is wide.
+        // Vectors of 128 bits are no faster without a panel: too few registers.
         match S::F32_LANES {
             16 if rows == 1 => return self.one_row::<S, 4>(simd),
             8 if rows == 1 => return self.one_row::<S, 8>(simd),
-            4 if rows == 1 => return self.one_row::<S, 16>(simd),
             _ => {}
         }
         let mut panel = [[0.0; WIDTH]; DEPTH];
@@ -105,30 +104,30 @@ impl<W: RowAfterRow> Strip<'_, W> {
     /// multiplied, since nobody else needs them.
     #[inline(always)]
     fn one_row<S: Simd, const V: usize>(self, simd: S) {
+        let tile = V * S::F32_LANES;
         let mut wide = [0.0; WIDTH];
         for k in (0..self.d_in).step_by(DEPTH) {
             let x = &self.x[k..self.d_in.min(k + DEPTH)];
-            for column in (0..self.columns).step_by(WIDTH) {
-                let width = WIDTH.min(self.columns - column);
-                let stored = &mut self.sums[column..column + WIDTH];
-                let stored = S::as_mut_simd_f32s(stored).0;
+            for column in (0..self.columns).step_by(tile) {
+                let width = tile.min(self.columns - column);
+                let stored = S::as_mut_simd_f32s(&mut self.sums[column..column + tile]).0;
                 let mut sums = [simd.splat_f32s(0.0); V];
-                sums.copy_from_slice(&stored[..V]);
+                sums.copy_from_slice(stored);
                 for (j, &x) in x.iter().enumerate() {
                     let (row, column) = (k + j, self.first + column);
-                    if width == WIDTH {
+                    if width == tile {
                         // A length that is known, so that they stay in registers.
-                        self.weight.widen(row, column, &mut wide, DEPTH);
+                        self.weight.widen(row, column, &mut wide[..tile], DEPTH);
                     } else {
                         self.weight.widen(row, column, &mut wide[..width], DEPTH);
                     }
                     let x = simd.splat_f32s(x);
-                    let weights = &S::as_simd_f32s(&wide).0[..V];
+                    let weights = S::as_simd_f32s(&wide[..tile]).0;
                     for (sum, weight) in sums.iter_mut().zip(weights) {
                         *sum = simd.mul_add_e_f32s(x, *weight, *sum);
                     }
                 }
-                stored[..V].copy_from_slice(&sums);
+                stored.copy_from_slice(&sums);
             }
         }
     }
