@@ -1,5 +1,6 @@
 //! A chat model answers items, and its answers are kept before anyone judges them.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use potstill_core::{ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest};
@@ -37,7 +38,8 @@ impl ChatItem {
     }
 }
 
-/// What makes an item what it is, for the hash of a task's data.
+/// What makes an item what it is, for the hash of a task's data. How tokens are chosen is not part of it:
+/// like all settings of generation, it belongs to the version of the task.
 impl Serialize for ChatItem {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (
@@ -107,6 +109,12 @@ impl<'a> ChatTrial<'a> {
     ) -> Result<Self, Error> {
         if items.is_empty() {
             return Err(Error::Empty { what: "item" });
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = items.iter().find(|item| !seen.insert(&item.id)) {
+            return Err(Error::DuplicateItem {
+                id: twice.id.clone(),
+            });
         }
         let journal = ChatJournal::open(journal, model).map_err(|source| Error::Journal {
             path: journal.into(),

@@ -119,6 +119,15 @@ impl Share {
                 reason: Some(undefined.into()),
             });
         };
+        if clusters.count() < 2 {
+            return Ok(Self {
+                value: Some(value),
+                interval: None,
+                reason: Some(
+                    "no interval: all items are in one cluster, or there is only one".into(),
+                ),
+            });
+        }
         let resampled = bootstrap.interval_of_clusters(clusters, ratio)?;
         let reason = resampled.interval.is_none().then(|| {
             format!(

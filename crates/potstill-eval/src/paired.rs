@@ -1,9 +1,11 @@
 //! A/B: two models on the same items.
 
+mod agreement;
 mod categories;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::agreement::Agreement;
 use crate::clusters::{Clusters, mean};
 use crate::{
     Error, Interval, McNemar, PairedBootstrap, Scores, SignFlips, smallest_detectable_effect,
@@ -60,7 +62,8 @@ pub struct PairedTest {
     /// McNemar's test, where both models' scores are right or wrong and no items are clustered.
     pub mcnemar: Option<McNemar>,
     /// The smallest difference that these items would likely have shown, see
-    /// [`smallest_detectable_effect`].
+    /// [`smallest_detectable_effect`]; `None` where the differences do not vary, as when both models got
+    /// the same everywhere.
     pub smallest_detectable_effect: Option<f64>,
 }
 
@@ -167,22 +170,39 @@ impl Pairs {
         flips.p_value(&self.clusters.sums(&self.differences()))
     }
 
-    pub(crate) fn standard_error(&self) -> Option<f64> {
+    fn standard_error(&self) -> Option<f64> {
         self.clusters.standard_error(&self.differences())
     }
 
-    fn mcnemar(&self) -> Option<McNemar> {
+    /// `None` where the differences do not vary: what never varied here has no known error.
+    pub(crate) fn smallest_detectable_effect(&self, alpha: f64, power: f64) -> Option<f64> {
+        let error = self.standard_error().filter(|error| *error > 0.0)?;
+        Some(smallest_detectable_effect(error, alpha, power))
+    }
+
+    /// Where both models' scores are right or wrong and no items are clustered.
+    pub(crate) fn agreement(&self) -> Option<Agreement> {
         let is_binary = |values: &[f64]| values.iter().all(|value| *value == 0.0 || *value == 1.0);
         let alone = self.clusters.count() == self.items();
         (alone && is_binary(&self.candidate) && is_binary(&self.reference)).then(|| {
-            let only = |sign: f64| self.differences().iter().filter(|d| **d == sign).count();
-            McNemar::exact(only(1.0), only(-1.0))
+            let pairs = || self.candidate.iter().zip(&self.reference);
+            let count = |own, other| pairs().filter(|pair| *pair == (&own, &other)).count();
+            Agreement {
+                both: count(1.0, 1.0),
+                only_candidate: count(1.0, 0.0),
+                only_reference: count(0.0, 1.0),
+                neither: count(0.0, 0.0),
+            }
         })
+    }
+
+    fn mcnemar(&self) -> Option<McNemar> {
+        let found = self.agreement()?;
+        Some(McNemar::exact(found.only_candidate, found.only_reference))
     }
 
     fn test(&self, options: &PairedOptions) -> Result<PairedTest, Error> {
         let differences = self.differences();
-        let standard_error = self.standard_error();
         Ok(PairedTest {
             items: self.items(),
             clusters: self.clusters.count(),
@@ -190,12 +210,12 @@ impl Pairs {
             reference: mean(&self.reference),
             difference: mean(&differences),
             interval: self.interval(&options.bootstrap)?,
-            standard_error,
+            standard_error: self.standard_error(),
             p_value: self.p_value(&options.flips)?,
             p_adjusted: None,
             mcnemar: self.mcnemar(),
-            smallest_detectable_effect: standard_error
-                .map(|error| smallest_detectable_effect(error, options.alpha, options.power)),
+            smallest_detectable_effect: self
+                .smallest_detectable_effect(options.alpha, options.power),
         })
     }
 }

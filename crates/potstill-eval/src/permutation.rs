@@ -49,10 +49,7 @@ impl SignFlips {
         // Sums of the same numbers in another order differ by rounding.
         let slack = 1e-12 * sums.iter().map(|sum| sum.abs()).sum::<f64>();
         let is_as_far = |flipped: f64| flipped.abs() >= found - slack;
-        let all = u32::try_from(sums.len())
-            .ok()
-            .and_then(|n| 1_usize.checked_shl(n));
-        if let Some(all) = all.filter(|all| *all <= self.flips) {
+        if let Some(all) = self.all_flips(sums.len()) {
             let flipped = |signs: usize| -> f64 {
                 let sign = |place: usize| if signs >> place & 1 == 1 { -1.0 } else { 1.0 };
                 sums.iter()
@@ -82,6 +79,20 @@ impl SignFlips {
         }
         Ok((far + 1) as f64 / (self.flips + 1) as f64)
     }
+
+    /// No `clusters` differences have a smaller p-value, whatever they are.
+    pub(crate) fn smallest_p_value(&self, clusters: usize) -> f64 {
+        match self.all_flips(clusters) {
+            Some(all) => (2.0 / all as f64).min(1.0),
+            None => 1.0 / (self.flips + 1) as f64,
+        }
+    }
+
+    /// The number of all flips of `clusters` differences, if they are tried.
+    fn all_flips(&self, clusters: usize) -> Option<usize> {
+        let all = 1_usize.checked_shl(u32::try_from(clusters).ok()?)?;
+        (all <= self.flips).then_some(all)
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +106,20 @@ mod tests {
         assert_eq!(flips.p_value(&[1.0, 2.0, 3.0]).unwrap(), 0.25);
         assert_eq!(flips.p_value(&[1.0, -1.0]).unwrap(), 1.0);
         assert_eq!(flips.p_value(&[0.0; 5]).unwrap(), 1.0);
+    }
+
+    #[test]
+    fn differences_that_all_point_one_way_have_the_smallest_p_value() {
+        for clusters in [1, 2, 5, 13, 14, 70] {
+            let flips = SignFlips::new(0);
+            let found = flips.p_value(&vec![1.0; clusters]).unwrap();
+            let smallest = flips.smallest_p_value(clusters);
+            // Random flips may hit the same again.
+            assert!(
+                smallest <= found && found < 6.0 * smallest,
+                "{clusters}: {found}"
+            );
+        }
     }
 
     #[test]

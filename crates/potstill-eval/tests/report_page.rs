@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use potstill_eval::{
-    Better, Calibration, Chart, CostAxis, ItemScore, Metric, ModelReport, ModelRole, Pareto,
-    ParetoPoint, Point, Profile, Provenance, Report, Results, Sample, SampleAnswer, Scale, Scores,
-    Series, TaskIdentity, TokenLatency,
+    Baseline, Better, Calibration, Chart, CostAxis, Gates, ItemScore, Metric, ModelReport,
+    ModelRole, Pareto, ParetoPoint, Point, Profile, Provenance, Report, Results, Sample,
+    SampleAnswer, Scale, Scores, Series, TaskIdentity, TokenLatency,
 };
 
 /// Longer than a browser takes on a busy machine.
@@ -111,6 +111,22 @@ fn open(browser: &Path, page: &Path, folder: &Path) -> Option<(String, String)> 
     dom.contains("<title>").then_some((dom, log))
 }
 
+/// One that passes, one that fails, one that cannot be judged.
+const GATES: &str = r#"
+schema = "potstill.gates/1"
+[[threshold]]
+metric = "exact_match"
+min = 0.5
+[[retained]]
+metric = "exact_match"
+of = "runs/quickstart/teacher/results_2026-11-22T16-47-12.388410.json"
+min = 2.0
+bound = "interval"
+[[threshold]]
+metric = "a_metric_that_nobody_measured_and_that_has_a_long_name"
+max = 1
+"#;
+
 /// Six models with long names and a bit of everything.
 fn report() -> Report {
     let names = [
@@ -172,6 +188,13 @@ fn report() -> Report {
         CostAxis::Size,
         points,
     )];
+    let gates = Gates::parse(GATES).unwrap();
+    let (student, teacher) = (&report.models[1], &report.models[0]);
+    let teacher = teacher.results.clone().unwrap();
+    let judged = gates.judge(student.results.as_ref().unwrap(), |_| {
+        Baseline::Results(Box::new(teacher.clone()))
+    });
+    report.gates = vec![judged.unwrap()];
     report.samples = vec![Sample {
         problem: "123+456=".into(),
         expected: Some("579".into()),

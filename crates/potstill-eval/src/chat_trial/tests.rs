@@ -129,3 +129,21 @@ fn a_judge_that_gives_no_number_is_an_error() {
     let error = ChatTrial::run(adder("a", |_| false), &[], &folder.path().join("a")).unwrap_err();
     assert!(error.to_string().contains("no item"), "{error}");
 }
+
+#[test]
+fn items_of_one_id_are_refused_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Failing {
+        asked: AtomicUsize::new(0),
+        from: usize::MAX,
+    };
+    let twice = [items(2), items(1)].concat();
+    let error = ChatTrial::run(&model, &twice, &folder.path().join("answers.jsonl")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("item id 0 occurs more than once"),
+        "{error}"
+    );
+    assert_eq!(model.asked.load(Ordering::Relaxed), 0);
+}

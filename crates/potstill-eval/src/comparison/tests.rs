@@ -132,3 +132,10 @@ fn no_items_is_an_error() {
     let error = Comparison::new(&none, &none, None, PairedBootstrap::new(0)).unwrap_err();
     assert!(matches!(error, Error::Empty { what: "item" }), "{error}");
 }
+
+#[test]
+fn a_single_item_has_a_share_but_no_interval() {
+    let retained = compare(&first(1, 1), &first(1, 1), &first(0, 1)).retained;
+    assert_eq!((retained.value, retained.interval), (Some(1.0), None));
+    assert!(retained.reason.unwrap().contains("there is only one"));
+}

@@ -144,10 +144,13 @@ impl Bench<'_> {
         };
         let pairs = compared.pairs()?;
         enough(pairs.clusters(), gate.min_items)?;
-        let interval = pairs
-            .interval(&self.bootstrap())
-            .map_err(|error| error.to_string())?;
-        let interval = interval.ok_or("all items are in one cluster, which has no interval")?;
+        let interval = match pairs.agreement() {
+            Some(found) => found.difference_95(),
+            None => pairs
+                .interval(&self.bootstrap())
+                .map_err(|error| error.to_string())?
+                .ok_or("all items are in one cluster, which has no interval")?,
+        };
         let difference = compared.difference();
         Ok(Found {
             holds: match compared.better() {
@@ -174,23 +177,28 @@ impl Bench<'_> {
             ));
         }
         let (own, theirs) = compared.scores()?;
-        enough(own.clusters().count(), gate.min_items)?;
+        let pairs = compared.pairs()?;
+        enough(pairs.clusters(), gate.min_items)?;
         let share = Comparison::of_scores(theirs, own, None, self.bootstrap())
             .map_err(|error| error.to_string())?
             .retained;
         let reason = share.reason.unwrap_or_default();
         let value = share.value.ok_or_else(|| reason.clone())?;
-        let held = match (gate.bound, share.interval) {
+        let interval = match pairs.agreement() {
+            Some(found) => found.ratio_95(),
+            None => share.interval,
+        };
+        let held = match (gate.bound, interval) {
             (Bound::Value, _) => value,
             (Bound::Interval, Some(interval)) => interval.low,
             (Bound::Interval, None) => return Err(reason),
         };
         Ok(Found {
             holds: held >= gate.min,
-            text: format!("share {}", with_interval(value, share.interval)),
+            text: format!("share {}", with_interval(value, interval)),
             value: Some(value),
-            interval: share.interval,
-            items: Some(own.items().len()),
+            interval,
+            items: Some(pairs.items()),
             ..Found::default()
         })
     }

@@ -64,7 +64,7 @@ pub struct Gates {
     schema: String,
     /// Level of the regression tests: the most likely it is that one of them fails although nothing is
     /// worse, with Holm's correction over all of them. The others need no correction: all must pass, so a
-    /// model that truly breaks one rule on an interval passes in 2.5 % of the cases at most.
+    /// model that is just short of one limit on an interval passes in about 2.5 % of the cases.
     /// Berger, *Multiparameter Hypothesis Testing and Acceptance Sampling*, Technometrics 24 (1982).
     #[serde(default = "default_alpha")]
     pub alpha: f64,
@@ -128,6 +128,9 @@ pub struct Threshold {
 
 /// A metric is not worse than a baseline's by more than a margin, and the 95 % interval of the
 /// difference says so too.
+///
+/// Where items are right or wrong and none are clustered, that is Newcombe's interval, which is as wide as
+/// few items make it even where both models agree on all of them; otherwise it is a bootstrap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NonInferior {
@@ -146,7 +149,8 @@ pub struct NonInferior {
     pub unset_alias: UnsetAlias,
 }
 
-/// A metric of which more is better is at least a share of a baseline's.
+/// A metric of which more is better is at least a share of a baseline's. Its interval is of the same
+/// kinds as that of [`NonInferior`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retained {
@@ -170,7 +174,7 @@ pub struct Retained {
 /// A metric did not become worse.
 ///
 /// Without [`tolerance`](Self::tolerance) it fails when the sign-flip test finds it worse at the level
-/// of the file, which needs the scores of both models. With one it fails when the value is worse by
+/// of the file, which needs the scores of both models, and so many items that it could. With one it fails when the value is worse by
 /// more than that, which is for what has no items: bytes, seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -196,6 +196,43 @@ fn many_regression_tests_share_their_level() {
 }
 
 #[test]
+fn a_regression_test_that_nothing_could_fail_does_not_pass() {
+    // All of five items lost: p = 2/32.
+    let few = |right| {
+        let items = (0..5).map(|n| ItemScore::new(n.to_string(), right));
+        let scores = Scores::new(items.collect()).unwrap();
+        results(Metric::of_scores(Better::Higher, task("1", "a"), scores))
+    };
+    let rules = format!("{NOT_WORSE}min_items = 5\n");
+    is_unjudged(&rules, &few(0.0), stored(few(1.0)), "nothing could fail");
+    // So many tests that ten thousand flips are too few for any of them, or too strict a level.
+    let many = NOT_WORSE.repeat(501);
+    let report = judge(&many, &bad(), stored(good()));
+    assert_eq!(report.count(Verdict::Unjudged), 501);
+    is_unjudged(
+        &format!("alpha = 0.00005\n{NOT_WORSE}"),
+        &bad(),
+        stored(good()),
+        "nothing could fail",
+    );
+}
+
+#[test]
+fn a_few_items_that_agree_prove_no_narrow_margin() {
+    let all_right = || results(accuracy(30, 31, task("1", "a")));
+    let (verdict, found) = single(CLOSE, &all_right(), stored(all_right()));
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(found, "difference 0.0000 (-0.1135 to 0.1135)");
+    let sure = format!("{KEPT}bound = \"interval\"\n");
+    let (verdict, found) = single(&sure, &all_right(), stored(all_right()));
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(found, "share 1.0000 (0.8865 to 1.1280)");
+    let many = || results(accuracy(300, 301, task("1", "a")));
+    assert_eq!(single(CLOSE, &many(), stored(many())).0, Verdict::Passed);
+    assert_eq!(single(&sure, &many(), stored(many())).0, Verdict::Passed);
+}
+
+#[test]
 fn what_has_no_items_regresses_by_more_than_its_tolerance() {
     let bytes = |value| results(Metric::of_value(Better::Lower, value));
     let within = format!("{NOT_WORSE}tolerance = 100\n");
@@ -479,7 +516,7 @@ fn markdown_stays_in_its_cells() {
 |---|---|---|--:|
 | **failed** | accuracy is at least 0.94 | 0.7500 (0.7053 to 0.7899) | 400 |
 | **unjudged** | a \\<b\\> & \"c\" \\| d  is at most 3 | the results have no metric a \\<b\\> & \"c\" \\| d ; they have accuracy | – |
-| passed | accuracy is not worse than b's | difference 0.0000 (0.0000 would likely have shown), p = 1.0000 | 400 |
+| passed | accuracy is not worse than b's | difference 0.0000, p = 1.0000 | 400 |
 ";
     assert_eq!(text, expected);
     let folder = tempfile::tempdir().unwrap();

@@ -22,7 +22,8 @@ impl MlflowClient {
     /// ingredients as parameters and its results as metrics, a version of the registered model of the
     /// same name, and the aliases that point to it.
     ///
-    /// `source` says where its files are, see [`create_version`](Self::create_version).
+    /// `source` says where its files are, see [`create_version`](Self::create_version). In names of
+    /// metrics and notes, what MLflow does not take (`chrf++`) becomes an underscore.
     /// Pushing a version again makes another run and another version.
     ///
     /// # Errors
@@ -71,14 +72,15 @@ fn params(manifest: &Manifest) -> BTreeMap<String, String> {
         params.insert(format!("ingredient.{n}.{}", ingredient.kind.name()), what);
     }
     let notes = manifest.notes.iter();
-    params.extend(notes.map(|(key, value)| (format!("note.{key}"), value.clone())));
+    params.extend(notes.map(|(name, value)| (format!("note.{}", key(name)), value.clone())));
     params
 }
 
 fn metrics(results: &Results) -> Vec<MlflowMetric> {
     let mut metrics = Vec::new();
     for (name, metric) in &results.metrics {
-        metrics.push(MlflowMetric::new(name, metric.value));
+        let name = key(name);
+        metrics.push(MlflowMetric::new(&name, metric.value));
         if let Some(interval) = metric.interval {
             metrics.push(MlflowMetric::new(format!("{name}.low"), interval.low));
             metrics.push(MlflowMetric::new(format!("{name}.high"), interval.high));
@@ -89,4 +91,29 @@ fn metrics(results: &Results) -> Vec<MlflowMetric> {
         }
     }
     metrics
+}
+
+/// A name that MLflow takes.
+fn key(name: &str) -> String {
+    let is_taken = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '/');
+    name.chars()
+        .map(|c| if is_taken(c) { c } else { '_' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Better, Metric};
+
+    #[test]
+    fn names_that_mlflow_refuses_are_pushed_under_others() {
+        let value = |value| Metric::of_value(Better::Higher, value);
+        let results = Results::new("student")
+            .with_metric("sums/chrf++,clean", value(18.5))
+            .with_metric("exact_match @5", value(0.5))
+            .with_metric("Länge/p95 s", value(2.0));
+        let keys: Vec<String> = metrics(&results).into_iter().map(|it| it.key).collect();
+        assert_eq!(keys, ["Länge/p95 s", "exact_match _5", "sums/chrf___clean"]);
+    }
 }

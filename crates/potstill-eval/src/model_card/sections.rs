@@ -241,7 +241,8 @@ fn report_table(report: &Report) -> Option<String> {
     text.push_str(&"--:|".repeat(report.models.len()));
     for row in rows {
         let separator = if row.unit.is_empty() { "" } else { ", " };
-        let _ = write!(text, "\n| {}{separator}{} |", row.label, row.unit);
+        let (label, unit) = (escaped(&row.label), row.unit);
+        let _ = write!(text, "\n| {label}{separator}{unit} |");
         for cell in row.cells {
             let interval = cell.interval.map(|interval| format!(" ({interval})"));
             let _ = write!(text, " {}{} |", cell.value, interval.unwrap_or_default());

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::rows::range;
 use super::{ModelReport, ModelRole, Report};
 use crate::number::{NONE, percent, significant, thousands};
-use crate::{Profile, Share};
+use crate::{GateReport, Profile, Share, Verdict};
 
 /// A number that deserves a large print.
 #[derive(Debug, Serialize)]
@@ -29,6 +29,7 @@ impl Report {
         let found = sentences
             .into_iter()
             .flatten()
+            .chain(self.gates.iter().map(gate_sentence))
             .collect::<Vec<_>>()
             .join(" ");
         if found.is_empty() {
@@ -182,4 +183,16 @@ impl Report {
         let (teacher, student) = (cost(of(ModelRole::Teacher)?), cost(of(ModelRole::Student)?));
         (student > 0.0).then(|| teacher / student)
     }
+}
+
+fn gate_sentence(report: &GateReport) -> String {
+    let (model, gates) = (&report.model, report.outcomes.len());
+    if report.verdict() == Verdict::Passed {
+        return format!("{model} passes the gates, {gates} of {gates}.");
+    }
+    format!(
+        "{model} does not pass the gates: of {gates}, {} failed and {} could not be judged.",
+        report.count(Verdict::Failed),
+        report.count(Verdict::Unjudged)
+    )
 }

@@ -402,6 +402,7 @@ fn everything_that_is_known_has_its_place_on_the_page() {
         "passes, the smallest that does",
         "accuracy is at least 0.6: 0.5",
         "Gates of teacher",
+        "teacher does not pass the gates: of 1, 1 failed and 0 could not be judged.",
         "Answers are &lt;cut&gt; off: <code>a&lt;b</code>.",
         "share of answers <b>0.123</b> against 0.0500",
         "accuracy\u{a0}↑ by category",

@@ -4,7 +4,7 @@ use super::compared::Compared;
 use super::{Bench, Found, Unjudged, enough, figure, outcome, unset};
 use crate::gates::rules::NoRegression;
 use crate::gates::{GateKind, GateOutcome};
-use crate::{Better, SignFlips, holm, smallest_detectable_effect};
+use crate::{Better, SignFlips, holm};
 
 impl Bench<'_> {
     /// All regressions together, because the tests among them share a level.
@@ -63,13 +63,12 @@ impl Bench<'_> {
         }
         let pairs = compared.pairs()?;
         enough(pairs.clusters(), gate.min_items)?;
-        let p_value = pairs
-            .p_value(&SignFlips::new(self.gates.seed))
-            .map_err(|error| error.to_string())?;
+        let flips = SignFlips::new(self.gates.seed);
+        self.could_fail(&flips, pairs.clusters())?;
+        let p_value = pairs.p_value(&flips).map_err(|error| error.to_string())?;
         // What a test did not find may still be there: say how large it would have to be.
         let visible = pairs
-            .standard_error()
-            .map(|error| smallest_detectable_effect(error, self.gates.alpha, 0.8))
+            .smallest_detectable_effect(self.gates.alpha, 0.8)
             .map(|effect| format!(" ({} would likely have shown)", figure(effect)));
         Ok(Found {
             holds: gain >= 0.0,
@@ -79,5 +78,20 @@ impl Bench<'_> {
             items: Some(pairs.items()),
             ..Found::default()
         })
+    }
+
+    /// A test that no result could fail says nothing.
+    fn could_fail(&self, flips: &SignFlips, independent: usize) -> Result<(), Unjudged> {
+        let gates = self.gates.no_regression.iter();
+        let tests = gates.filter(|gate| gate.tolerance.is_none()).count();
+        let smallest = tests as f64 * flips.smallest_p_value(independent);
+        if smallest < self.gates.alpha {
+            return Ok(());
+        }
+        Err(format!(
+            "nothing could fail: among {tests} tests, {independent} independent items give no p-value below \
+             {smallest:.2e}, and alpha is {}; measure on more items",
+            self.gates.alpha
+        ))
     }
 }
