@@ -159,7 +159,10 @@ pub use suggestions::{Evidence, Suggestion, SuggestionKind};
 pub use sweep::{
     AnswerLengths, Candidate, JudgedCandidate, MinimalViable, Origin, Outcome, Sweep, SweepError,
 };
-pub use tasks::{HarnessResults, Task, TaskError, TaskMetric, TaskRun, TaskSample};
+pub use tasks::{
+    GroupMetric, GroupRun, HarnessResults, PromptFormat, SuiteRun, Task, TaskError, TaskFiles,
+    TaskMetric, TaskRun, TaskSample, TaskSuite,
+};
 pub use text_metrics::{
     AnswerMatch, BleuCounts, ChrfCounts, ChrfWords, Rouge, final_number, rouge_l, rouge_n,
     same_final_number, token_f1,
