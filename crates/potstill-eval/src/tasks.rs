@@ -273,10 +273,10 @@ impl Task {
         self
     }
 
-    /// The same with other prompts.
+    /// The same with its prompts put in another way.
     #[must_use]
-    pub fn with_prompt_format(mut self, format: PromptFormat) -> Self {
-        self.format = format;
+    pub fn with_prompt_format(mut self, format: &PromptFormat) -> Self {
+        self.format = format.clone();
         self
     }
 

@@ -38,13 +38,11 @@ impl TaskSuite {
         self
     }
 
-    /// The same with other prompts.
+    /// The same with prompts put in another way.
     #[must_use]
     pub fn with_prompt_format(mut self, format: &PromptFormat) -> Self {
         let tasks = self.tasks.into_iter();
-        self.tasks = tasks
-            .map(|task| task.with_prompt_format(format.clone()))
-            .collect();
+        self.tasks = tasks.map(|task| task.with_prompt_format(format)).collect();
         self
     }
 

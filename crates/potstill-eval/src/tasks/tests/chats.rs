@@ -56,7 +56,7 @@ fn prompts_in_every_format_are_those_of_the_harness() {
             let what = format!("{task}, {name}");
             let run = Task::read(fixture(&format!("{task}.yaml")))
                 .unwrap()
-                .with_prompt_format(format.clone())
+                .with_prompt_format(&format)
                 .run(&rule())
                 .unwrap();
             assert_eq!(run.samples[0].requests, requests.first, "{what}");
@@ -91,7 +91,7 @@ fn results_say_how_the_prompts_were_put() {
         ))
     };
     let read = || Task::read(fixture("claims.yaml")).unwrap();
-    let runs = [read().with_prompt_format(format).run(&rule()).unwrap()];
+    let runs = [read().with_prompt_format(&format).run(&rule()).unwrap()];
     let json =
         HarnessResults::new(&runs, &rule(), SystemTime::UNIX_EPOCH, Duration::ZERO).to_json();
     assert_eq!(json["system_instruction"], "Be brief.");
@@ -126,7 +126,7 @@ fn one_file_has_room_for_one_format() {
         ..PromptFormat::default()
     };
     let runs = [PromptFormat::default(), format]
-        .map(|format| read().with_prompt_format(format).run(&rule()).unwrap());
+        .map(|format| read().with_prompt_format(&format).run(&rule()).unwrap());
     let _ = HarnessResults::new(&runs, &rule(), SystemTime::UNIX_EPOCH, Duration::ZERO);
 }
 
@@ -134,7 +134,7 @@ fn one_file_has_room_for_one_format() {
 fn a_template_that_does_not_fit_is_an_error() {
     let says = |source: &str, expected| {
         let task = Task::read(fixture("claims.yaml")).unwrap();
-        let task = task.with_prompt_format(PromptFormat::chat(template(source)));
+        let task = task.with_prompt_format(&PromptFormat::chat(template(source)));
         assert_says(&task.run(&rule()).unwrap_err(), expected);
     };
     says("{{ raise_exception('no system role') }}", "no system role");
