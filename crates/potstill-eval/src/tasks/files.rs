@@ -22,7 +22,7 @@ const IGNORED: [&str; 2] = ["__pycache__", ".ipynb_checkpoints"];
 /// | `task` | its members: names of tasks, groups and tags; a task or group of other files with keys of its own (`{task: NAME, num_fewshot: 5}`, `{group: NAME, num_fewshot: 5}`); a task or group that is written here, which is then called `GROUP::NAME` |
 /// | `aggregate_metric_list` | what is averaged over its tasks: `metric`, `filter_list`, `weight_by_size`, `aggregation: mean` |
 /// | `include` | other files, whose keys this one can replace |
-/// | keys of tasks | what every task in it is given; the outermost group wins |
+/// | keys of tasks | what every task in it is given; an outer group's win over them, a member's own over all |
 ///
 /// Files that need Python are known by their names and refused when they are asked for.
 ///
