@@ -35,8 +35,8 @@ const TOLERANCE: f64 = 1e-5;
 pub(super) fn run(root: &Path, python: &Python, checkpoint: &Path) -> Result<Outcome> {
     let Some(release) = python.version_of("lm_eval") else {
         return Ok(Outcome::Skipped(
-            "no lm-evaluation-harness in this Python; `pip install 'lm_eval[api]'` brings it, or name \
-             another with --python"
+            "no lm-evaluation-harness in this Python; `pip install 'lm_eval[api]' transformers` brings it, \
+             or name another with --python"
                 .into(),
         ));
     };

@@ -74,7 +74,7 @@ pub enum TaskError {
         name: String,
         /// The group that has it as a member; `None` if it was asked for.
         wanted_by: Option<String>,
-        /// The names that there are.
+        /// The names that there are, those that begin alike first.
         known: Vec<String>,
         /// Where they were looked for.
         searched: Vec<PathBuf>,

@@ -1,5 +1,6 @@
 //! Task files that name each other.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -207,10 +208,16 @@ impl TaskFiles {
 
     /// That `wanted_by` needs a name which nothing here has.
     pub(super) fn missing(&self, name: &str, wanted_by: Option<&str>) -> TaskError {
+        let alike = |known: &str| {
+            let pairs = name.chars().zip(known.chars());
+            pairs.take_while(|(a, b)| a == b).count()
+        };
+        let mut known: Vec<String> = self.names().map(str::to_owned).collect();
+        known.sort_by_key(|known| Reverse(alike(known)));
         TaskError::NoSuchName {
             name: name.into(),
             wanted_by: wanted_by.map(str::to_owned),
-            known: self.names().map(str::to_owned).collect(),
+            known,
             searched: self.searched.clone(),
             unread: self.unread.clone(),
         }

@@ -134,7 +134,11 @@ fn what_a_group_cannot_find_is_named() {
         &["g"],
         "g: `clams` is not the name of a task, a group or a tag in ",
     );
-    refused(&[], &["clams"], "; there are claims");
+    refused(
+        &[("a.yaml", "task: a"), ("cat.yaml", "task: cat\ntag: z")],
+        &["clams"],
+        "; there are claims, cat, a, z",
+    );
     refused(
         &[("g.yaml", "group: g\ntask: [{task: clams, num_fewshot: 1}]")],
         &["g"],
