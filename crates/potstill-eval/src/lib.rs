@@ -7,10 +7,11 @@
 //! - [`ChatTrial`] puts [`ChatItem`]s to anything that can be talked to and keeps the answers before
 //!   anyone judges them; [`Scores`] are what a model got, item by item.
 //! - [`Task`] is an evaluation task in the files of lm-evaluation-harness, for any [`TextModel`]: one in
-//!   this process ([`LocalTextModel`]) or behind a server ([`EndpointTextModel`]). [`HarnessResults`]
+//!   this process ([`LocalTextModel`]) or behind a server ([`EndpointTextModel`]). [`TaskFiles`] finds tasks
+//!   and groups of them by name, a [`PromptFormat`] makes conversations of prompts; [`HarnessResults`]
 //!   writes what it gave in the harness' files, [`TaskRun::add_to`] as [`Results`].
-//! - [`BleuCounts`], [`ChrfCounts`], [`rouge_n`], [`token_f1`], [`AnswerMatch`] and [`final_number`] judge
-//!   written answers; [`win_rate`] has a judge compare those of two models, in both orders.
+//! - [`BleuCounts`], [`ChrfCounts`], [`TerCounts`], [`rouge_n`], [`token_f1`], [`AnswerMatch`] and
+//!   [`final_number`] judge written answers; [`win_rate`] has a judge compare those of two models, in both orders.
 //! - [`PairedComparison`] is A/B on the same items: bootstrap, permutation and McNemar's test, errors
 //!   that know of clusters, the smallest effect that could have been seen; [`holm`] and
 //!   [`benjamini_hochberg`] are for many tests at once.
@@ -159,10 +160,13 @@ pub use suggestions::{Evidence, Suggestion, SuggestionKind};
 pub use sweep::{
     AnswerLengths, Candidate, JudgedCandidate, MinimalViable, Origin, Outcome, Sweep, SweepError,
 };
-pub use tasks::{HarnessResults, Task, TaskError, TaskMetric, TaskRun, TaskSample};
+pub use tasks::{
+    GroupMetric, GroupRun, HarnessResults, PromptFormat, SuiteRun, Task, TaskError, TaskFiles,
+    TaskMetric, TaskRun, TaskSample, TaskSuite,
+};
 pub use text_metrics::{
-    AnswerMatch, BleuCounts, ChrfCounts, ChrfWords, Rouge, final_number, rouge_l, rouge_n,
-    same_final_number, token_f1,
+    AnswerMatch, BleuCounts, ChrfCounts, ChrfWords, Rouge, TerCounts, final_number, rouge_l,
+    rouge_n, same_final_number, token_f1,
 };
 pub use text_model::{
     EndpointTextModel, GenerateUntil, LocalTextModel, LogLikelihood, ScoredTokens, TextModel,

@@ -1,15 +1,20 @@
 //! Evaluation tasks in files: the part of lm-evaluation-harness' YAML that is data.
 
+mod config;
 mod dataset;
 mod error;
+mod files;
 mod filter;
+mod group;
 mod harness;
 mod keys;
 mod metric;
 mod prompt;
+mod prompt_format;
 mod python;
 mod python_random;
 mod run;
+mod suite;
 mod task_run;
 mod template;
 mod yaml;
@@ -19,30 +24,20 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 pub use error::TaskError;
+pub use files::TaskFiles;
+pub use group::{GroupMetric, GroupRun};
 pub use harness::HarnessResults;
+pub use prompt_format::PromptFormat;
+pub use suite::{SuiteRun, TaskSuite};
 pub use task_run::{TaskMetric, TaskRun, TaskSample};
 
 use crate::GenerateUntil;
 use dataset::Dataset;
 use filter::Pipeline;
-use keys::{GenerationKeys, Keys, OutputType};
+use keys::{Keys, OutputType};
 use metric::Metric;
 use prompt::{Prompts, Sampler};
 use template::Document;
-
-/// New tokens of an answer where a task does not say.
-const DEFAULT_NEW_TOKENS: usize = 256;
-
-/// Keys that only make sense with code, and what for.
-const NEEDS_PYTHON: [(&str, &str); 7] = [
-    ("class", "a task that is a class"),
-    ("custom_dataset", "a function that makes documents"),
-    ("process_docs", "a function that changes documents"),
-    ("process_results", "a function that judges answers"),
-    ("use_prompt", "a prompt from the package promptsource"),
-    ("doc_to_image", "pictures"),
-    ("doc_to_audio", "sound"),
-];
 
 /// A task: documents, how they are put to a model, and what its answers are worth.
 ///
@@ -51,7 +46,7 @@ const NEEDS_PYTHON: [(&str, &str); 7] = [
 /// | keys | |
 /// |---|---|
 /// | `include` | other files, whose keys this one can replace |
-/// | `task`, `task_alias`, `metadata.version` | what it is called |
+/// | `task`, `task_alias`, `tag`, `metadata.version` | what it is called |
 /// | `dataset_path`, `dataset_kwargs` | `json`, `csv` or `parquet`, and local `data_files`, relative to the task file |
 /// | `test_split`, `validation_split`, `training_split`, `fewshot_split` | which documents are for what |
 /// | `doc_to_text`, `doc_to_target`, `doc_to_choice`, `description`, `gen_prefix`, `target_delimiter` | columns or Jinja templates |
@@ -61,7 +56,8 @@ const NEEDS_PYTHON: [(&str, &str); 7] = [
 ///
 /// What needs Python (`!function`, `process_docs`, metrics of one's own), and every key that is not
 /// known, is refused by its name. Prompts, requests and numbers are those of lm-evaluation-harness; only
-/// the paths of data files are relative to the working directory there.
+/// the paths of data files are relative to the working directory there. Groups and tags of tasks are
+/// found by [`TaskFiles`]; a [`PromptFormat`] makes conversations of prompts.
 ///
 /// ```
 /// use potstill_eval::{LocalTextModel, Task};
@@ -120,6 +116,7 @@ pub struct Task {
     repeats: usize,
     pipelines: Vec<Pipeline>,
     metrics: Vec<Metric>,
+    format: PromptFormat,
 }
 
 impl Task {
@@ -131,42 +128,41 @@ impl Task {
     /// documents.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TaskError> {
         let path = path.as_ref();
-        let mut config = yaml::read(path)?;
-        if let Some((key, what)) = NEEDS_PYTHON
-            .into_iter()
-            .find(|(key, _)| config.get(*key).is_some_and(|value| !value.is_null()))
-        {
-            return Err(TaskError::Python {
+        let config = yaml::read(path)?;
+        if config.contains_key("group") {
+            return Err(TaskError::Value {
                 path: path.into(),
-                key: key.into(),
-                what: what.into(),
+                key: "group".into(),
+                problem: "makes this a group of tasks, which is read with `TaskFiles`".into(),
             });
         }
-        if config.remove("unsafe_code") == Some(Value::Bool(true)) {
-            return Err(TaskError::Python {
-                path: path.into(),
-                key: "unsafe_code".into(),
-                what: "answers that are run".into(),
-            });
-        }
-        config.retain(|_, value| !value.is_null());
-        let keys =
-            serde_json::from_value::<Keys>(Value::Object(config.clone())).map_err(|source| {
-                TaskError::Keys {
-                    path: path.into(),
-                    source,
-                }
-            })?;
-        Self::new(config, keys, path)
+        Self::of(config, path, path)
     }
 
-    fn new(config: Map<String, Value>, keys: Keys, path: &Path) -> Result<Self, TaskError> {
+    /// The task of `config`, which `path` holds; `data_from` is the file to which data is relative.
+    fn of(
+        mut config: Map<String, Value>,
+        path: &Path,
+        data_from: &Path,
+    ) -> Result<Self, TaskError> {
+        let keys = config::checked(&mut config, path)?;
+        config.remove("tag");
+        let folder = data_from.parent().unwrap_or(Path::new(""));
+        let dataset = Dataset::new(&keys, folder, path)?;
+        Self::new(config, keys, &dataset, path)
+    }
+
+    fn new(
+        config: Map<String, Value>,
+        keys: Keys,
+        dataset: &Dataset,
+        path: &Path,
+    ) -> Result<Self, TaskError> {
         let wrong = |key: &str| {
             let (path, key) = (PathBuf::from(path), key.to_owned());
             move |problem: String| TaskError::Value { path, key, problem }
         };
         let output_type = keys.output_type;
-        let dataset = Dataset::new(&keys, path)?;
         let read = |key: &str, split: &Option<String>| {
             let split = split.as_ref();
             split
@@ -236,10 +232,11 @@ impl Task {
         if output_type == OutputType::MultipleChoice && keys.doc_to_choice.is_none() {
             return Err(wrong("doc_to_choice")("is missing".into()));
         }
-        let generation = generation(keys.generation_kwargs.as_ref(), &keys.fewshot_delimiter)
-            .map_err(wrong("generation_kwargs"))?;
+        let generation =
+            config::generation(keys.generation_kwargs.as_ref(), &keys.fewshot_delimiter)
+                .map_err(wrong("generation_kwargs"))?;
         let keeps_out = fewshot_split == keys.test_split;
-        let config = with_defaults(config, &keys, &generation);
+        let config = config::with_defaults(config, &keys, &generation);
         let version = keys
             .metadata
             .as_ref()
@@ -258,6 +255,7 @@ impl Task {
             repeats: keys.repeats,
             pipelines,
             metrics: metrics.map_err(wrong("metric_list"))?,
+            format: PromptFormat::default(),
             config,
             name: keys.task,
         })
@@ -272,6 +270,13 @@ impl Task {
     pub fn with_limit(mut self, documents: usize) -> Self {
         assert!(documents > 0, "a task needs at least one document");
         self.documents.truncate(documents);
+        self
+    }
+
+    /// The same with its prompts put in another way.
+    #[must_use]
+    pub fn with_prompt_format(mut self, format: &PromptFormat) -> Self {
+        self.format = format.clone();
         self
     }
 
@@ -303,68 +308,6 @@ fn chosen(examples: Vec<Document>, places: Option<&[usize]>) -> Result<Vec<Docum
         example.ok_or_else(|| format!("names {place}, but there are {} documents", examples.len()))
     };
     places.iter().map(example).collect()
-}
-
-fn generation(keys: Option<&GenerationKeys>, delimiter: &str) -> Result<GenerateUntil, String> {
-    let until = keys.and_then(|keys| keys.until.clone()).map(Vec::from);
-    let until = until.unwrap_or_else(|| vec![delimiter.to_owned()]);
-    if until.iter().any(String::is_empty) {
-        return Err("has an empty text in `until`, which would end every answer at once".into());
-    }
-    let mut sampling = potstill_core::Sampling::greedy();
-    if let Some(keys) = keys {
-        // As with lm-evaluation-harness, `do_sample: false` wins over a temperature.
-        if keys.do_sample != Some(false) {
-            sampling.temperature = keys.temperature.unwrap_or(0.0);
-        }
-        sampling.top_p = keys.top_p;
-        sampling.top_k = keys.top_k.filter(|&k| k > 0);
-    }
-    sampling
-        .validate()
-        .map_err(|error| format!("cannot be: {error}"))?;
-    let most = keys.and_then(|keys| keys.max_gen_toks);
-    Ok(GenerateUntil {
-        until,
-        max_new_tokens: most.unwrap_or(DEFAULT_NEW_TOKENS),
-        sampling,
-        seed: 0,
-    })
-}
-
-/// What lm-evaluation-harness writes down of a task's configuration.
-fn with_defaults(
-    mut config: Map<String, Value>,
-    keys: &Keys,
-    generation: &GenerateUntil,
-) -> Map<String, Value> {
-    let mut default = |key: &str, value: Value| {
-        config.entry(key).or_insert(value);
-    };
-    default("unsafe_code", false.into());
-    default("description", "".into());
-    default("target_delimiter", keys.target_delimiter.as_str().into());
-    default("fewshot_delimiter", keys.fewshot_delimiter.as_str().into());
-    default("num_fewshot", 0.into());
-    default("output_type", "generate_until".into());
-    default("repeats", 1.into());
-    default("should_decontaminate", false.into());
-    if keys.output_type == OutputType::GenerateUntil {
-        default(
-            "generation_kwargs",
-            json!({
-                "temperature": generation.sampling.temperature,
-                "do_sample": false,
-                "max_gen_toks": generation.max_new_tokens,
-            }),
-        );
-        if let Some(Value::Object(kwargs)) = config.get_mut("generation_kwargs") {
-            kwargs
-                .entry("until")
-                .or_insert_with(|| json!(generation.until));
-        }
-    }
-    config
 }
 
 #[cfg(test)]

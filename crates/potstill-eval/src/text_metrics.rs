@@ -6,6 +6,7 @@ mod chrf;
 mod final_number;
 mod ngrams;
 mod rouge;
+mod ter;
 mod token_f1;
 
 pub use answer_match::AnswerMatch;
@@ -13,6 +14,7 @@ pub use bleu::BleuCounts;
 pub use chrf::{ChrfCounts, ChrfWords};
 pub use final_number::{final_number, same_final_number};
 pub use rouge::{Rouge, rouge_l, rouge_n};
+pub use ter::TerCounts;
 pub use token_f1::token_f1;
 
 /// What Python calls `string.punctuation`: the ASCII characters that are neither letters, digits nor

@@ -12,12 +12,15 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::prelude::*;
 use burn::tensor::FloatDType;
 use potstill::checkpoint_tokenizer;
-use potstill::eval::{EndpointTextModel, HarnessResults, LocalTextModel, Task, TextModel};
+use potstill::eval::{
+    EndpointTextModel, HarnessResults, LocalTextModel, PromptFormat, TaskFiles, TextModel,
+};
+use potstill_data::ChatTemplate;
 use potstill_models::Checkpoint;
 use potstill_serve::{BatchLimits, LocalChat, Server, ServerOptions};
 use potstill_teachers::{Endpoint, EndpointConfig};
 use serde_json::Value;
-use tasks::Written;
+use tasks::Selection;
 
 use super::Outcome;
 use crate::python::Python;
@@ -28,47 +31,77 @@ const SCRIPT: &str = include_str!("lm_eval.py");
 /// writes log-probabilities with the digits of f32.
 const TOLERANCE: f64 = 1e-5;
 
-/// Longest window, so that texts are cut for the larger model, too.
-const LONGEST_WINDOW: usize = 126;
-
 /// Runs all tasks in three ways and compares.
 pub(super) fn run(root: &Path, python: &Python, checkpoint: &Path) -> Result<Outcome> {
     let Some(release) = python.version_of("lm_eval") else {
         return Ok(Outcome::Skipped(
-            "no lm-evaluation-harness in this Python; `pip install 'lm_eval[api]'` brings it, or name \
-             another with --python"
+            "no lm-evaluation-harness in this Python; `pip install 'lm_eval[api]' transformers` brings it, \
+             or name another with --python"
                 .into(),
         ));
     };
+    let transformers = python.version_of("transformers");
     let teacher = root.join("examples/quickstart/teacher");
     let mut rows = compare(python, "quickstart", &teacher, &tasks::of_sums())?;
     if checkpoint.exists() {
         let name = checkpoint.file_stem().unwrap_or_default().to_string_lossy();
         rows += &compare(python, &name, checkpoint, &tasks::of_english())?;
+        if transformers.is_some() {
+            rows += &compare(python, &name, checkpoint, &tasks::of_conversations())?;
+        }
     }
+    let conversations = match transformers {
+        Some(release) => format!(
+            "Tasks of the group `everyday` are put as conversations (`PromptFormat`; \
+             `--apply_chat_template --fewshot_as_multiturn --system_instruction`): the harness then renders \
+             the chat template and makes the tokens with transformers {release}, from the files that \
+             `Checkpoint::companions` has."
+        ),
+        None => {
+            "There is no transformers in this Python, so that no prompt was put as a conversation."
+                .into()
+        }
+    };
     Ok(Outcome::Finished(format!(
-        "`cargo xtask interop lm-eval`, with lm_eval {release}: task files are run by `Task::run` on the model \
-         in this process and on our server, and by `lm_eval --model local-completions` on the same server, with \
-         the tokenizer that the server offers (`/tokenizer_info`, `/tokenize`). Windows are two tokens \
-         shorter than the context (at most {LONGEST_WINDOW}), since the harness leaves room for one that it \
-         predicts and one that it lets the server write. Hashes of documents, prompts and right answers are the \
-         same in all three. The harness prints its table from the file that we write.\n\n\
-         | model | task | metric | here | our client | lm_eval | largest difference |\n\
+        "`cargo xtask interop lm-eval`, with lm_eval {release}: task files are run by `TaskSuite::run` on the \
+         model in this process and on our server, and by `lm_eval --model local-completions` on the same \
+         server, with the tokenizer that the server offers (`/tokenizer_info`, `/tokenize`). Windows are two \
+         tokens shorter than the context, since the harness leaves room for one that it predicts and one that \
+         it lets the server write; where texts have to be cut, at most 126. {conversations} Hashes of \
+         documents, prompts and right answers are the same in all three, and so is what is said about groups: \
+         members, versions, numbers of examples and documents, which way is up. The harness prints its tables \
+         from the file that we write.\n\n\
+         | model | task or group | metric | here | our client | lm_eval | largest difference |\n\
          |---|---|---|--:|--:|--:|--:|\n{rows}"
     )))
 }
 
-fn compare(python: &Python, name: &str, path: &Path, written: &[Written]) -> Result<String> {
+fn compare(python: &Python, name: &str, path: &Path, selection: &Selection) -> Result<String> {
     let folder = tempfile::tempdir()?;
-    for task in written {
-        task.write(folder.path())?;
-    }
+    let files = folder.path().join("tasks");
+    fs::create_dir(&files)?;
+    selection.write(&files)?;
     let checkpoint = Checkpoint::open(path)?;
     let tokenizer = checkpoint_tokenizer(&checkpoint)?;
+    let format = match selection.instruction {
+        None => PromptFormat::default(),
+        Some(instruction) => {
+            let source = checkpoint.chat_template()?;
+            let source = source.with_context(|| format!("{name} has no chat template"))?;
+            let specials = tokenizer.special_tokens().clone();
+            PromptFormat {
+                system_instruction: Some(instruction.into()),
+                ..PromptFormat::chat(ChatTemplate::new(source, specials)?)
+            }
+        }
+    };
+    let run = |model: &dyn TextModel, to: &str| {
+        of_ours(model, selection, &format, &files, &folder.path().join(to))
+    };
     let model = checkpoint.language_model(FloatDType::F32, &Device::flex())?;
-    let window = (model.config().max_positions - 2).min(LONGEST_WINDOW);
+    let window = (model.config().max_positions - 2).min(selection.window);
     let local = LocalTextModel::new(name, &model, tokenizer.clone())?.with_window(window);
-    let here = of_ours(&local, written, folder.path())?;
+    let here = run(&local, "here")?;
     read_back(python, &here)?;
 
     let chat = LocalChat::new(name, model, tokenizer.clone(), None, BatchLimits::default())?;
@@ -76,23 +109,60 @@ fn compare(python: &Python, name: &str, path: &Path, written: &[Written]) -> Res
     let address = format!("http://{}/v1", server.address());
     let endpoint = Endpoint::new(EndpointConfig::new(&address, name))?;
     let remote = EndpointTextModel::new(endpoint, tokenizer, window)?;
-    let there = of_ours(&remote, written, &folder.path().join("remote"))?;
-    let theirs = of_theirs(python, name, &address, window + 2, written, folder.path())?;
+    let there = run(&remote, "there")?;
+    let mut model_args = format!(
+        "model={name},base_url={address}/completions,max_length={}",
+        window + 2
+    );
+    if selection.instruction.is_some() {
+        let tokenizer = folder.path().join("tokenizer");
+        write_tokenizer(&checkpoint, &tokenizer)?;
+        write!(
+            model_args,
+            ",tokenizer_backend=huggingface,tokenizer={}",
+            tokenizer.display()
+        )?;
+    }
+    let theirs = of_theirs(python, &model_args, selection, folder.path())?;
     server.shutdown()?;
-    rows(name, written, &[read(&here)?, read(&there)?, theirs])
+    let asked = match selection.instruction {
+        Some(_) => format!("{name}, in conversations"),
+        None => name.to_owned(),
+    };
+    rows(&asked, &[read(&here)?, read(&there)?, theirs])
+}
+
+/// What transformers needs to make tokens.
+fn write_tokenizer(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
+    let companions = checkpoint.companions()?;
+    fs::create_dir(folder)?;
+    for (name, text) in [
+        ("tokenizer.json", companions.tokenizer_json),
+        ("tokenizer_config.json", companions.tokenizer_config),
+        ("special_tokens_map.json", companions.special_tokens_map),
+        ("chat_template.jinja", companions.chat_template),
+    ] {
+        if let Some(text) = text {
+            fs::write(folder.join(name), text)?;
+        }
+    }
+    Ok(())
 }
 
 /// The results file of a model on all tasks.
-fn of_ours(model: &dyn TextModel, written: &[Written], folder: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(folder)?;
+fn of_ours(
+    model: &dyn TextModel,
+    selection: &Selection,
+    format: &PromptFormat,
+    files: &Path,
+    out: &Path,
+) -> Result<PathBuf> {
     let begun = SystemTime::now();
-    let mut runs = Vec::new();
-    for task in written {
-        task.write(folder)?;
-        runs.push(Task::read(folder.join(format!("{}.yaml", task.name)))?.run(model)?);
-    }
+    let suite = TaskFiles::read([files])?.suite(&selection.names)?;
+    let run = suite.with_prompt_format(format).run(model)?;
     let took = begun.elapsed().unwrap_or(Duration::ZERO);
-    Ok(HarnessResults::new(&runs, model, begun, took).write(folder.join("ours"))?)
+    let results = HarnessResults::new(&run.runs, model, begun, took).with_groups(&run.groups);
+    Ok(results.write(out)?)
 }
 
 fn read(path: &Path) -> Result<Value> {
@@ -118,37 +188,27 @@ fn read_back(python: &Python, results: &Path) -> Result<()> {
 
 fn of_theirs(
     python: &Python,
-    name: &str,
-    address: &str,
-    max_length: usize,
-    written: &[Written],
+    model_args: &str,
+    selection: &Selection,
     folder: &Path,
 ) -> Result<Value> {
-    let names: Vec<&str> = written.iter().map(|task| task.name).collect();
     let out = folder.join("theirs");
     let log = fs::File::create(folder.join("lm_eval.log"))?;
-    let status = python
-        .command()
-        .args([
-            "-m",
-            "lm_eval",
-            "run",
-            "--model",
-            "local-completions",
-            "--model_args",
-        ])
-        .arg(format!(
-            "model={name},base_url={address}/completions,max_length={max_length}"
-        ))
-        .args([
-            "--tasks",
-            &names.join(","),
-            "--log_samples",
-            "--include_path",
-        ])
-        .arg(folder)
+    let mut command = python.command();
+    command
+        .args(["-m", "lm_eval", "run", "--model", "local-completions"])
+        .args(["--model_args", model_args])
+        .args(["--tasks", &selection.names.join(","), "--log_samples"])
+        .arg("--include_path")
+        .arg(folder.join("tasks"))
         .arg("--output_path")
-        .arg(&out)
+        .arg(&out);
+    if let Some(instruction) = selection.instruction {
+        command
+            .args(["--apply_chat_template", "--fewshot_as_multiturn", "true"])
+            .args(["--system_instruction", instruction]);
+    }
+    let status = command
         .env("HF_HUB_OFFLINE", "1")
         .env("HF_DATASETS_OFFLINE", "1")
         .env("HF_HOME", folder.join("huggingface"))
@@ -170,19 +230,31 @@ fn of_theirs(
     read(&results)
 }
 
-/// A row for each metric, after a look at the hashes and the differences.
-fn rows(model: &str, written: &[Written], all: &[Value; 3]) -> Result<String> {
-    let mut rows = String::new();
-    for task in written {
-        let hashes = all
-            .each_ref()
-            .map(|results| &results["task_hashes"][task.name]);
+/// A row for each metric, after a look at the hashes, at what is said about groups, and at the
+/// differences.
+fn rows(model: &str, all: &[Value; 3]) -> Result<String> {
+    for key in [
+        "task_hashes",
+        "group_subtasks",
+        "versions",
+        "n-shot",
+        "higher_is_better",
+        "n-samples",
+        "system_instruction",
+        "fewshot_as_multiturn",
+        "chat_template",
+        "chat_template_sha",
+    ] {
+        let said = all.each_ref().map(|results| &results[key]);
         ensure!(
-            hashes[0].is_string() && hashes[0] == hashes[1] && hashes[0] == hashes[2],
-            "{}: the documents, prompts or right answers differ: {hashes:?}",
-            task.name
+            said[0] == said[2] && said[1] == said[2],
+            "{model}: `{key}` differs: {said:#?}"
         );
-        let results = all.each_ref().map(|results| &results["results"][task.name]);
+    }
+    let names = all[2]["results"].as_object().context("no results")?.keys();
+    let mut rows = String::new();
+    for name in names {
+        let results = all.each_ref().map(|results| &results["results"][name]);
         let metrics = results[2].as_object().context("there are no results")?;
         for (metric, theirs) in metrics {
             let Some(theirs) = theirs.as_f64().filter(|_| metric.contains(',')) else {
@@ -190,7 +262,7 @@ fn rows(model: &str, written: &[Written], all: &[Value; 3]) -> Result<String> {
             };
             let ours = |results: &Value| {
                 let found = results[metric].as_f64();
-                found.with_context(|| format!("{}: we have no {metric}", task.name))
+                found.with_context(|| format!("{name}: we have no {metric}"))
             };
             let values = [ours(results[0])?, ours(results[1])?, theirs];
             let largest = values
@@ -199,7 +271,7 @@ fn rows(model: &str, written: &[Written], all: &[Value; 3]) -> Result<String> {
                 .fold(0.0, f64::max);
             // Resampled with other random numbers.
             let is_drawn = metric.contains("_stderr")
-                && ["perplexity", "bleu", "chrf"]
+                && ["perplexity", "bleu", "chrf", "ter"]
                     .iter()
                     .any(|name| metric.starts_with(name));
             if is_drawn {
@@ -207,14 +279,12 @@ fn rows(model: &str, written: &[Written], all: &[Value; 3]) -> Result<String> {
             }
             ensure!(
                 largest <= TOLERANCE * theirs.abs().max(1.0),
-                "{}, {metric}: {values:?}",
-                task.name
+                "{name}, {metric}: {values:?}"
             );
             let [here, there, theirs] = values;
             writeln!(
                 rows,
-                "| {model} | {} | `{metric}` | {here:.6} | {there:.6} | {theirs:.6} | {largest:.0e} |",
-                task.name
+                "| {model} | {name} | `{metric}` | {here:.6} | {there:.6} | {theirs:.6} | {largest:.0e} |"
             )?;
         }
     }

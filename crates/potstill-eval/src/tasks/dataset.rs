@@ -16,14 +16,13 @@ pub(super) struct Dataset {
 }
 
 impl Dataset {
-    /// Paths are relative to the task file.
-    pub(super) fn new(keys: &Keys, task_file: &Path) -> Result<Self, TaskError> {
+    /// Paths are relative to `folder`.
+    pub(super) fn new(keys: &Keys, folder: &Path, task_file: &Path) -> Result<Self, TaskError> {
         let wrong = |key: &str, problem: String| TaskError::Value {
             path: task_file.into(),
             key: key.into(),
             problem,
         };
-        let folder = task_file.parent().unwrap_or(Path::new(""));
         let path = keys.dataset_path.as_deref().unwrap_or_default();
         if !LOCAL.contains(&path) {
             return Err(wrong(

@@ -7,16 +7,20 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::group::GroupRun;
 use super::keys::FEWSHOT_SEED;
+use super::prompt_format::FormatRecord;
 use super::python;
 use super::task_run::{TaskMetric, TaskRun, TaskSample};
-use crate::{Better, Error, TextModel, file};
+use crate::{Better, Error, TextModel, file, sha256};
 
-/// What a model got on some tasks, for programs that read the files of lm-evaluation-harness:
+/// What a model got on some tasks and groups of tasks, for programs that read the files of lm-evaluation-harness:
 /// `results_DATE.json`, and `samples_TASK_DATE.jsonl` for each task. The date is that of UTC.
 #[derive(Clone, Debug)]
 pub struct HarnessResults<'a> {
     runs: &'a [TaskRun],
+    groups: &'a [GroupRun],
+    format: FormatRecord,
     begun: Timestamp,
     took: Duration,
     model: Map<String, Value>,
@@ -24,6 +28,11 @@ pub struct HarnessResults<'a> {
 
 impl<'a> HarnessResults<'a> {
     /// `runs` of `model` that were begun at a time and took some.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the prompts of two of them had different [formats](crate::PromptFormat), of which the
+    /// file names one.
     #[must_use]
     pub fn new(
         runs: &'a [TaskRun],
@@ -31,6 +40,11 @@ impl<'a> HarnessResults<'a> {
         begun: SystemTime,
         took: Duration,
     ) -> Self {
+        let format = runs.first().map(|run| &run.format);
+        assert!(
+            runs.iter().all(|run| Some(&run.format) == format),
+            "the prompts of these runs have different formats"
+        );
         let tokenizer = model.tokenizer();
         let specials = tokenizer.special_tokens();
         let token = |token: &Option<String>| {
@@ -51,11 +65,20 @@ impl<'a> HarnessResults<'a> {
         );
         Self {
             runs,
+            groups: &[],
+            format: format.cloned().unwrap_or_default(),
             // Only a clock that is off by thousands of years has no date.
             begun: Timestamp::try_from(begun).unwrap_or(Timestamp::UNIX_EPOCH),
             took,
             model: described,
         }
+    }
+
+    /// The same with what the runs come to in groups.
+    #[must_use]
+    pub fn with_groups(mut self, groups: &'a [GroupRun]) -> Self {
+        self.groups = groups;
+        self
     }
 
     /// Writes the files into a folder of the model's name within `folder`, and returns the path of the
@@ -92,17 +115,34 @@ impl<'a> HarnessResults<'a> {
     /// What `results_DATE.json` holds.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let by_task = |value: &dyn Fn(&TaskRun) -> Value| -> Value {
+        let by_task = |value: &dyn Fn(&TaskRun) -> Value| -> Map<String, Value> {
             let pairs = self.runs.iter().map(|run| (run.task.clone(), value(run)));
-            Value::Object(pairs.collect())
+            pairs.collect()
+        };
+        let by_group = |value: &dyn Fn(&GroupRun) -> Value| -> Map<String, Value> {
+            let pairs = self
+                .groups
+                .iter()
+                .map(|run| (run.group.clone(), value(run)));
+            pairs.collect()
+        };
+        let mut results = by_task(&results);
+        results.extend(by_group(&GroupRun::to_json));
+        let mut versions = by_task(&|run| run.version.clone());
+        versions.extend(by_group(&|run| run.version.as_str().into()));
+        let is_chat = self.format.chat_template.is_some();
+        let turns = is_chat.then_some(self.format.fewshot_as_multiturn);
+        let hash = |text: &Option<String>| {
+            let text = text.as_ref();
+            text.map(|text| sha256::of_bytes(text.as_bytes()))
         };
         let mut json = json!({
-            "results": by_task(&results),
-            "group_subtasks": {},
+            "results": results,
+            "group_subtasks": by_group(&|run| json!(run.members)),
             "configs": by_task(&|run| Value::Object(run.config.clone())),
-            "versions": by_task(&|run| run.version.clone()),
-            "n-shot": by_task(&|run| run.num_fewshot.into()),
-            "higher_is_better": by_task(&higher_is_better),
+            "versions": versions,
+            "n-shot": self.shots(by_task(&|run| run.num_fewshot.into())),
+            "higher_is_better": self.directions(by_task(&higher_is_better)),
             "n-samples": by_task(&|run| json!({"original": run.available, "effective": run.documents})),
             "config": {
                 "model": "potstill",
@@ -126,17 +166,56 @@ impl<'a> HarnessResults<'a> {
             "lm_eval_version": "N/A",
             "upper_git_hash": null,
             "task_hashes": by_task(&|run| run.sha256().into()),
-            "system_instruction": null,
-            "system_instruction_sha": null,
-            "fewshot_as_multiturn": false,
-            "chat_template": null,
-            "chat_template_sha": null,
+            "system_instruction": self.format.system_instruction,
+            "system_instruction_sha": hash(&self.format.system_instruction),
+            "fewshot_as_multiturn": turns,
+            "chat_template": self.format.chat_template,
+            "chat_template_sha": hash(&self.format.chat_template),
             "total_evaluation_time_seconds": self.took.as_secs_f64().to_string(),
         });
         if let Value::Object(json) = &mut json {
             json.extend(self.model.clone());
+            if self.groups.iter().any(|run| run.averages) {
+                let averages = self.groups.iter().filter(|run| run.averages);
+                let averages = averages.map(|run| (run.group.clone(), run.to_json()));
+                json.insert("groups".into(), Value::Object(averages.collect()));
+            }
         }
         json
+    }
+
+    /// With the number of every group whose members all have the same. As in lm-evaluation-harness, a
+    /// group comes before its members that are groups, so that these do not count.
+    fn shots(&self, mut shots: Map<String, Value>) -> Map<String, Value> {
+        for group in self.groups {
+            let mut known = group.members.iter().filter_map(|member| shots.get(member));
+            if let Some(first) = known.next().cloned()
+                && known.all(|other| *other == first)
+            {
+                shots.insert(group.group.clone(), first);
+            }
+        }
+        shots
+    }
+
+    /// With those of every group: null for a metric on which its members do not agree. Members that
+    /// are groups do not count here, either.
+    fn directions(&self, mut directions: Map<String, Value>) -> Map<String, Value> {
+        for group in self.groups {
+            let mut own = Map::new();
+            let members = group.members.iter();
+            let known = members.filter_map(|member| directions.get(member)?.as_object());
+            for (metric, better) in known.flatten() {
+                let agreed = own.entry(metric.as_str()).or_insert_with(|| better.clone());
+                if agreed != better {
+                    *agreed = Value::Null;
+                }
+            }
+            if !own.is_empty() {
+                directions.insert(group.group.clone(), own.into());
+            }
+        }
+        directions
     }
 }
 
@@ -146,13 +225,7 @@ fn results(run: &TaskRun) -> Value {
     json.insert("alias".into(), run.alias.as_str().into());
     json.insert("sample_len".into(), run.documents.into());
     for metric in &run.metrics {
-        let TaskMetric { name, filter, .. } = metric;
-        json.insert(format!("{name},{filter}"), metric.value.into());
-        let error = metric.standard_error;
-        json.insert(
-            format!("{name}_stderr,{filter}"),
-            error.map_or_else(|| "N/A".into(), Value::from),
-        );
+        metric.write(&mut json);
     }
     Value::Object(json)
 }

@@ -22,7 +22,7 @@ pub(super) struct Keys {
     pub(super) task: String,
     pub(super) task_alias: Option<String>,
     #[serde(rename = "tag")]
-    _tag: Option<Value>,
+    _tag: Option<OneOrMany>,
     pub(super) dataset_path: Option<String>,
     pub(super) dataset_name: Option<String>,
     pub(super) dataset_kwargs: Option<DatasetKeys>,
@@ -187,5 +187,49 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f6
             .as_f64()
             .map(Some)
             .ok_or_else(|| serde::de::Error::custom("`temperature` must be a number")),
+    }
+}
+
+/// The keys of a group, without those that it gives to its tasks.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct GroupKeys {
+    pub(super) group_alias: Option<String>,
+    #[serde(default)]
+    pub(super) task: Vec<Value>,
+    #[serde(default)]
+    pub(super) aggregate_metric_list: Vec<AggregateKeys>,
+    pub(super) metadata: Option<Map<String, Value>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AggregateKeys {
+    pub(super) metric: String,
+    pub(super) filter_list: Option<OneOrMany>,
+    pub(super) aggregation: Option<String>,
+    #[serde(default = "yes")]
+    pub(super) weight_by_size: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl GroupKeys {
+    /// Takes the group's own keys out of `config`.
+    pub(super) fn take(config: &mut Map<String, Value>) -> Result<Self, serde_json::Error> {
+        config.remove("group");
+        let keys = ["group_alias", "task", "aggregate_metric_list", "metadata"];
+        let own = keys.into_iter().filter_map(|key| {
+            let value = config.remove(key).filter(|value| !value.is_null())?;
+            // One member, or one metric, may stand by itself.
+            let is_list = ["task", "aggregate_metric_list"].contains(&key);
+            let value = match is_list && !value.is_array() {
+                true => vec![value].into(),
+                false => value,
+            };
+            Some((key.to_owned(), value))
+        });
+        serde_json::from_value(Value::Object(own.collect()))
     }
 }

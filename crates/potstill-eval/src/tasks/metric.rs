@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(super) use aggregation::Aggregation;
 
 use super::keys::{MetricKeys, OutputType};
-use crate::{AnswerMatch, Better, BleuCounts, ChrfCounts, ChrfWords, LogLikelihood};
+use crate::{AnswerMatch, Better, BleuCounts, ChrfCounts, ChrfWords, LogLikelihood, TerCounts};
 
 /// A metric of a task.
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ pub(super) enum Kind {
     PerByte,
     Bleu,
     Chrf(ChrfWords),
+    Ter,
     Classes,
     Brier,
 }
@@ -54,6 +55,7 @@ pub(super) enum DocumentScore {
     },
     Bleu(BleuCounts),
     Chrf(ChrfCounts),
+    Ter(TerCounts),
 }
 
 /// Names that an output type has unless it is told otherwise.
@@ -72,7 +74,7 @@ pub(super) fn default_names(output_type: OutputType) -> &'static [&'static str] 
 fn known(output_type: OutputType) -> &'static [(&'static str, Aggregation)] {
     use Aggregation::{
         BitsPerByte, Bleu, BrierScore, Chrf, ChrfPlusPlus, F1, MatthewsCorrcoef, Mean, Perplexity,
-        WeightedPerplexity,
+        Ter, WeightedPerplexity,
     };
     match output_type {
         OutputType::Loglikelihood => &[("perplexity", Perplexity), ("acc", Mean)],
@@ -96,6 +98,7 @@ fn known(output_type: OutputType) -> &'static [(&'static str, Aggregation)] {
             ("bleu", Bleu),
             ("chrf", Chrf),
             ("chrf++", ChrfPlusPlus),
+            ("ter", Ter),
         ],
     }
 }
@@ -151,7 +154,12 @@ impl Metric {
         }
         let higher_is_better = keys.higher_is_better.unwrap_or(!matches!(
             name.as_str(),
-            "perplexity" | "word_perplexity" | "byte_perplexity" | "bits_per_byte" | "brier_score"
+            "perplexity"
+                | "word_perplexity"
+                | "byte_perplexity"
+                | "bits_per_byte"
+                | "brier_score"
+                | "ter"
         ));
         let kind = match name.as_str() {
             "acc" => Kind::Acc,
@@ -165,6 +173,7 @@ impl Metric {
             "bleu" => Kind::Bleu,
             "chrf" => Kind::Chrf(ChrfWords::Ignored),
             "chrf++" => Kind::Chrf(ChrfWords::Counted),
+            "ter" => Kind::Ter,
             "brier_score" => Kind::Brier,
             _ => Kind::Classes,
         };
@@ -205,6 +214,7 @@ impl Metric {
     pub(super) fn of_answer(&self, answer: &str, references: &[&str]) -> DocumentScore {
         match &self.kind {
             Kind::Bleu => DocumentScore::Bleu(BleuCounts::new(answer, references)),
+            Kind::Ter => DocumentScore::Ter(TerCounts::new(answer, references)),
             Kind::Chrf(words) => DocumentScore::Chrf(ChrfCounts::new(answer, references, *words)),
             Kind::ExactMatch(matching) => DocumentScore::Number(share(
                 references
@@ -292,6 +302,7 @@ pub(super) fn json_of(score: &DocumentScore) -> Value {
         } => json!([gold, probabilities]),
         DocumentScore::Bleu(counts) => json!(counts.sentence_score()),
         DocumentScore::Chrf(counts) => json!(counts.score()),
+        DocumentScore::Ter(counts) => json!(counts.score()),
     }
 }
 

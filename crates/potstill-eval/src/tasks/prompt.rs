@@ -1,8 +1,10 @@
 //! The text in front of an answer: description, examples, question.
 
+use potstill_core::Role;
 use serde_json::Value;
 
 use super::keys::{FEWSHOT_SEED, Keys};
+use super::prompt_format::{PromptFormat, Turn};
 use super::python_random::PythonRandom;
 use super::template::{Document, Templates};
 
@@ -10,10 +12,12 @@ use super::template::{Document, Templates};
 #[derive(Debug)]
 pub(super) struct Prompts {
     templates: Templates,
-    own: Turn,
+    own: Fields,
     description: String,
+    /// Between the system's instruction and the description.
+    description_delimiter: String,
     /// How the examples are written.
-    example: Turn,
+    example: Fields,
     example_delimiter: String,
     examples: Vec<Document>,
     number: usize,
@@ -24,7 +28,7 @@ pub(super) struct Prompts {
 
 /// How one question is written.
 #[derive(Debug)]
-struct Turn {
+struct Fields {
     text: Value,
     target: Value,
     choices: Option<Value>,
@@ -66,7 +70,7 @@ impl Prompts {
         let field = |field: &Option<Value>| field.clone().unwrap_or(Value::Null);
         Self {
             templates: Templates::new(),
-            own: Turn {
+            own: Fields {
                 text: field(&keys.doc_to_text),
                 target: field(&keys.doc_to_target),
                 choices: keys.doc_to_choice.clone(),
@@ -74,7 +78,8 @@ impl Prompts {
                 delimiter: keys.target_delimiter.clone(),
             },
             description: keys.description.clone(),
-            example: Turn {
+            description_delimiter: keys.fewshot_delimiter.clone(),
+            example: Fields {
                 text: fewshot.doc_to_text.unwrap_or(field(&keys.doc_to_text)),
                 target: fewshot.doc_to_target.unwrap_or(field(&keys.doc_to_target)),
                 choices: fewshot.doc_to_choice.or(keys.doc_to_choice.clone()),
@@ -93,26 +98,44 @@ impl Prompts {
         }
     }
 
+    /// Whether the answer stands behind a text that has already begun it and does not end in white space.
+    pub(super) fn begin_the_answer(&self) -> bool {
+        let last = self.own.gen_prefix.as_deref().unwrap_or_default().chars();
+        open(last.last())
+    }
+
     /// Each of `documents` as it is put to a model; the place of one that cannot be, and why.
     pub(super) fn questions(
         &self,
         documents: &[Document],
+        format: &PromptFormat,
     ) -> Result<Vec<Question>, (usize, String)> {
         let mut random = PythonRandom::new(FEWSHOT_SEED);
         documents
             .iter()
             .enumerate()
             .map(|(place, document)| {
-                self.question(document, &mut random)
+                self.question(document, format, &mut random)
                     .map_err(|problem| (place, problem))
             })
             .collect()
     }
 
-    fn question(&self, document: &Document, random: &mut PythonRandom) -> Result<Question, String> {
-        let mut before = self.field(&self.description, document)?;
+    fn question(
+        &self,
+        document: &Document,
+        format: &PromptFormat,
+        random: &mut PythonRandom,
+    ) -> Result<Question, String> {
+        let instruction = format.system_instruction.as_deref().unwrap_or_default();
+        let description = self.field(&self.description, document)?;
+        let system = delimited(instruction, &self.description_delimiter, &description);
+        let mut before = Vec::new();
+        if !system.is_empty() {
+            before.push(Turn::new(Role::System, system, ""));
+        }
         for example in self.drawn(document, random)? {
-            before += &self.solved(example)?;
+            before.extend(self.solved(example)?);
         }
         let prefix = match &self.own.gen_prefix {
             Some(prefix) => self.field(prefix, document)?,
@@ -134,10 +157,18 @@ impl Prompts {
         };
         let context = |text: String| {
             let between = if apart(&text, &prefix) { delimiter } else { "" };
-            format!("{before}{text}{between}{prefix}")
+            let mut turns = before.clone();
+            turns.push(Turn::new(Role::User, text, between));
+            if !prefix.is_empty() {
+                turns.push(Turn::new(Role::Assistant, prefix.clone(), ""));
+            }
+            format.text(turns)
         };
         Ok(Question {
-            contexts: texts.into_iter().map(context).collect(),
+            contexts: texts
+                .into_iter()
+                .map(context)
+                .collect::<Result<_, String>>()?,
             target,
             choices,
             right_context,
@@ -154,27 +185,27 @@ impl Prompts {
         }
     }
 
-    fn text(&self, turn: &Turn, document: &Document) -> Result<Value, String> {
+    fn text(&self, fields: &Fields, document: &Document) -> Result<Value, String> {
         self.templates
-            .text(&turn.text, document, turn.choices.is_some())
+            .text(&fields.text, document, fields.choices.is_some())
     }
 
-    fn target(&self, turn: &Turn, document: &Document) -> Result<Value, String> {
+    fn target(&self, fields: &Fields, document: &Document) -> Result<Value, String> {
         self.templates
-            .target(&turn.target, document, turn.choices.is_some())
+            .target(&fields.target, document, fields.choices.is_some())
     }
 
-    fn choices(&self, turn: &Turn, document: &Document) -> Result<Vec<String>, String> {
-        match &turn.choices {
+    fn choices(&self, fields: &Fields, document: &Document) -> Result<Vec<String>, String> {
+        match &fields.choices {
             Some(choices) => self.templates.choices(choices, document),
             None => Ok(Vec::new()),
         }
     }
 
-    /// An example with its answer and what stands behind it.
-    fn solved(&self, document: &Document) -> Result<String, String> {
-        let turn = &self.example;
-        let choices = self.choices(turn, document)?;
+    /// An example with its answer.
+    fn solved(&self, document: &Document) -> Result<Vec<Turn>, String> {
+        let fields = &self.example;
+        let choices = self.choices(fields, document)?;
         let choice = |number: &serde_json::Number| {
             let place = number
                 .as_u64()
@@ -187,12 +218,12 @@ impl Prompts {
                 )
             })
         };
-        let text = match self.text(turn, document)? {
+        let text = match self.text(fields, document)? {
             Value::String(text) => text,
             Value::Number(number) => choice(&number)?,
             other => return Err(format!("`doc_to_text` gives {other}, which is no text")),
         };
-        let answer = match self.target(turn, document)? {
+        let answer = match self.target(fields, document)? {
             Value::String(answer) => answer,
             Value::Number(number) => choice(&number)?,
             Value::Array(several) => match several.first() {
@@ -201,26 +232,26 @@ impl Prompts {
             },
             other => return Err(format!("`doc_to_target` gives {other}, which is no answer")),
         };
-        let prefix = match &turn.gen_prefix {
+        let prefix = match &fields.gen_prefix {
             Some(prefix) => self.field(prefix, document)?,
             None => String::new(),
         };
-        if answer.is_empty() && prefix.is_empty() {
-            return Ok(text);
-        }
-        let between = if prefix.is_empty() || apart(&text, &prefix) {
-            turn.delimiter.as_str()
-        } else {
-            ""
+        let between = match (prefix.is_empty(), answer.is_empty()) {
+            (true, true) => "",
+            (true, false) => &fields.delimiter,
+            (false, _) if apart(&text, &prefix) => &fields.delimiter,
+            (false, _) => "",
         };
-        if answer.is_empty() {
-            return Ok(format!("{text}{between}{prefix}"));
+        let behind = match answer.is_empty() {
+            true => "",
+            false => &self.example_delimiter,
+        };
+        let mut turns = vec![Turn::new(Role::User, text, between)];
+        let answer = delimited(&prefix, " ", &answer);
+        if !answer.is_empty() {
+            turns.push(Turn::new(Role::Assistant, answer, behind));
         }
-        let space = if apart(&prefix, &answer) { " " } else { "" };
-        Ok(format!(
-            "{text}{between}{prefix}{space}{answer}{}",
-            self.example_delimiter
-        ))
+        Ok(turns)
     }
 
     fn drawn(
@@ -264,8 +295,17 @@ impl Prompts {
     }
 }
 
+/// Two texts with a delimiter between them where one is needed.
+fn delimited(before: &str, delimiter: &str, after: &str) -> String {
+    let between = if apart(before, after) { delimiter } else { "" };
+    format!("{before}{between}{after}")
+}
+
 /// Whether something must stand between two texts: neither is empty nor has white space there.
 fn apart(before: &str, after: &str) -> bool {
-    let open = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace());
     open(before.chars().next_back()) && open(after.chars().next())
+}
+
+fn open(end: Option<char>) -> bool {
+    end.is_some_and(|c| !c.is_whitespace())
 }

@@ -39,7 +39,10 @@ impl Task {
             document,
             problem,
         };
-        let questions = self.prompts.questions(&self.documents).map_err(broken)?;
+        let questions = self
+            .prompts
+            .questions(&self.documents, &self.format)
+            .map_err(broken)?;
         let items = questions.into_iter().enumerate().map(|(place, question)| {
             self.item(question)
                 .map_err(|problem| broken((place, problem)))
@@ -96,7 +99,11 @@ impl Task {
             other => Err(format!("`doc_to_target` gives {other}, which is no text")),
         };
         let context = || question.contexts[0].clone();
-        let delimiter = &self.target_delimiter;
+        // In a chat an answer begins its turn.
+        let delimiter = match self.format.is_chat() && !self.prompts.begin_the_answer() {
+            true => "",
+            false => &self.target_delimiter,
+        };
         let requests = match self.output_type {
             OutputType::Loglikelihood => vec![(context(), target()?)],
             OutputType::LoglikelihoodRolling => vec![(target()?, String::new())],

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::metric::{Aggregation, DocumentScore, Metric as MetricOfTask};
+use super::prompt_format::FormatRecord;
 use super::{Task, TaskError, python};
 use crate::{
     Better, Calibration, ExactMatch, Interval, ItemResult, ItemScore, Metric, Results, Scores,
@@ -66,6 +67,37 @@ impl TaskMetric {
             scores: of_items,
         })
     }
+
+    /// What lm-evaluation-harness calls it.
+    pub(super) fn key(&self) -> String {
+        format!("{},{}", self.name, self.filter)
+    }
+
+    /// The number and its error, as lm-evaluation-harness writes them.
+    pub(super) fn write(&self, json: &mut Map<String, Value>) {
+        let error = self.standard_error;
+        json.insert(self.key(), self.value.into());
+        json.insert(
+            format!("{}_stderr,{}", self.name, self.filter),
+            error.map_or_else(|| "N/A".into(), Value::from),
+        );
+    }
+
+    /// `results` with this number, called `OWNER/METRIC`, or `OWNER/METRIC,FILTER`.
+    pub(super) fn add_to(&self, results: Results, owner: &str, on: &TaskIdentity) -> Results {
+        let name = match self.filter.as_str() {
+            "none" => format!("{owner}/{}", self.name),
+            filter => format!("{owner}/{},{filter}", self.name),
+        };
+        let metric = Metric {
+            better: self.better,
+            value: self.value,
+            interval: self.interval,
+            task: Some(on.clone()),
+            scores: self.scores.clone(),
+        };
+        results.with_metric(name, metric)
+    }
 }
 
 /// A document, what a model said to it and what that is worth.
@@ -122,6 +154,7 @@ pub struct TaskRun {
     pub(super) alias: String,
     pub(super) version: Value,
     pub(super) config: Map<String, Value>,
+    pub(super) format: FormatRecord,
     pub(super) generation_kwargs: Option<Value>,
     pub(super) num_fewshot: usize,
     pub(super) available: usize,
@@ -147,6 +180,7 @@ impl TaskRun {
             alias: task.alias.clone(),
             version: task.version.clone(),
             config: task.config.clone(),
+            format: task.format.record(),
             generation_kwargs: writes.then(|| task.generation_kwargs.clone()),
             num_fewshot: task.num_fewshot,
             available: task.available,
@@ -191,23 +225,12 @@ impl TaskRun {
 
     /// `results` with the numbers of this run, called `TASK/METRIC`, or `TASK/METRIC,FILTER`.
     #[must_use]
-    pub fn add_to(&self, mut results: Results) -> Results {
+    pub fn add_to(&self, results: Results) -> Results {
         let identity = self.identity();
-        for metric in &self.metrics {
-            let name = match metric.filter.as_str() {
-                "none" => format!("{}/{}", self.task, metric.name),
-                filter => format!("{}/{},{filter}", self.task, metric.name),
-            };
-            let metric = Metric {
-                better: metric.better,
-                value: metric.value,
-                interval: metric.interval,
-                task: Some(identity.clone()),
-                scores: metric.scores.clone(),
-            };
-            results = results.with_metric(name, metric);
-        }
-        results
+        let metrics = self.metrics.iter();
+        metrics.fold(results, |results, metric| {
+            metric.add_to(results, &self.task, &identity)
+        })
     }
 
     /// Whether the model is as often right as it is sure, among the choices of each document.

@@ -1,5 +1,8 @@
 //! Whole tasks against what lm-evaluation-harness recorded.
 
+mod chats;
+mod groups;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -126,7 +129,27 @@ fn assert_near(found: &Value, expected: &Value, what: &str) {
 }
 
 /// Metrics whose standard error comes from a bootstrap, so that it depends on the draws.
-const DRAWN: [&str; 6] = ["perplexity", "bleu", "chrf", "chrf++", "f1", "mcc"];
+const DRAWN: [&str; 7] = ["perplexity", "bleu", "chrf", "chrf++", "ter", "f1", "mcc"];
+
+/// The results of a task or group.
+fn assert_numbers(found: &Value, recorded: &Map<String, Value>, name: &str) {
+    let found = found.as_object().unwrap();
+    assert_eq!(found.len(), recorded.len(), "{name}: {found:?}");
+    for (key, expected) in recorded {
+        let drawn = DRAWN
+            .iter()
+            .any(|metric| key.starts_with(&format!("{metric}_stderr")));
+        if drawn {
+            let (found, expected) = (found[key].as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!(
+                (found - expected).abs() <= 0.15 * expected,
+                "{name} {key}: {found} {expected}"
+            );
+        } else {
+            assert_near(&found[key], expected, &format!("{name} {key}"));
+        }
+    }
+}
 
 fn assert_as_recorded(name: &str, recorded: &Recorded) {
     let task = Task::read(fixture(&format!("{name}.yaml"))).unwrap();
@@ -154,7 +177,7 @@ fn assert_as_recorded(name: &str, recorded: &Recorded) {
         for (metric, score) in &sample.scores {
             let expected = &recorded.metrics[metric];
             // Of these the harness keeps the two texts.
-            if !["bleu", "chrf", "chrf++"].contains(&metric.as_str()) {
+            if !["bleu", "chrf", "chrf++", "ter"].contains(&metric.as_str()) {
                 assert_near(score, expected, &format!("{what}, {metric}"));
             }
         }
@@ -162,22 +185,7 @@ fn assert_as_recorded(name: &str, recorded: &Recorded) {
     let runs = [run];
     let json =
         HarnessResults::new(&runs, &rule(), SystemTime::UNIX_EPOCH, Duration::ZERO).to_json();
-    let results = json["results"][name].as_object().unwrap();
-    assert_eq!(results.len(), recorded.results.len(), "{name}: {results:?}");
-    for (key, expected) in &recorded.results {
-        let drawn = DRAWN
-            .iter()
-            .any(|metric| key.starts_with(&format!("{metric}_stderr")));
-        if drawn {
-            let (found, expected) = (results[key].as_f64().unwrap(), expected.as_f64().unwrap());
-            assert!(
-                (found - expected).abs() <= 0.15 * expected,
-                "{name} {key}: {found} {expected}"
-            );
-        } else {
-            assert_near(&results[key], expected, &format!("{name} {key}"));
-        }
-    }
+    assert_numbers(&json["results"][name], &recorded.results, name);
     assert_eq!(json["versions"][name], recorded.version);
     assert_eq!(json["n-shot"][name], json!(recorded.n_shot));
     assert_eq!(
@@ -302,8 +310,14 @@ fn refused(from: &str, to: &str, expected: &str) {
         Ok(task) => task.run(&rule()).unwrap_err(),
         Err(error) => error,
     };
+    assert_says(&error, expected);
+}
+
+/// What an error and its causes say.
+#[track_caller]
+fn assert_says(error: &TaskError, expected: &str) {
     let mut whole = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
         whole += &format!(": {source}");
         cause = source.source();
@@ -357,7 +371,11 @@ fn what_is_not_known_is_refused_by_name() {
         "    higher: true",
         "unknown field `higher`",
     );
-    refused("task: science", "group: [science]", "unknown field `group`");
+    refused(
+        "task: science",
+        "group: [science]",
+        "`group` makes this a group of tasks, which is read with `TaskFiles`",
+    );
     refused("task: science", "tag: a", "missing field `task`");
 }
 

@@ -16,12 +16,28 @@ use super::TaskError;
 /// Most nodes that aliases may copy.
 const MOST_COPIED: usize = 10_000;
 
-/// Reads a task file and what it includes; its own keys win.
-pub(super) fn read(path: &Path) -> Result<Map<String, Value>, TaskError> {
-    read_within(path, &mut Vec::new())
+/// What becomes of functions in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Functions {
+    Refused,
+    AsTexts,
 }
 
-fn read_within(path: &Path, including: &mut Vec<PathBuf>) -> Result<Map<String, Value>, TaskError> {
+/// Reads a task file and what it includes; its own keys win.
+pub(super) fn read(path: &Path) -> Result<Map<String, Value>, TaskError> {
+    read_within(path, Functions::Refused, &mut Vec::new())
+}
+
+/// The same for who wants to know what a file is called, even if it needs Python.
+pub(super) fn outline(path: &Path) -> Result<Map<String, Value>, TaskError> {
+    read_within(path, Functions::AsTexts, &mut Vec::new())
+}
+
+fn read_within(
+    path: &Path,
+    functions: Functions,
+    including: &mut Vec<PathBuf>,
+) -> Result<Map<String, Value>, TaskError> {
     let failed = |source| TaskError::Read {
         path: path.into(),
         source,
@@ -31,7 +47,7 @@ fn read_within(path: &Path, including: &mut Vec<PathBuf>) -> Result<Map<String, 
         return Err(TaskError::IncludeCycle { path: path.into() });
     }
     let text = fs::read_to_string(path).map_err(failed)?;
-    let Value::Object(mut own) = parse(&text, path)? else {
+    let Value::Object(mut own) = parse(&text, functions, path)? else {
         return Err(TaskError::Yaml {
             path: path.into(),
             problem: "a task file is a mapping of keys to values".into(),
@@ -54,15 +70,16 @@ fn read_within(path: &Path, including: &mut Vec<PathBuf>) -> Result<Map<String, 
             });
         };
         let beside = path.parent().unwrap_or(Path::new("")).join(included);
-        merged.extend(read_within(&beside, including)?);
+        merged.extend(read_within(&beside, functions, including)?);
     }
     including.pop();
     merged.extend(own);
     Ok(merged)
 }
 
-fn parse(text: &str, path: &Path) -> Result<Value, TaskError> {
+fn parse(text: &str, functions: Functions, path: &Path) -> Result<Value, TaskError> {
     let mut reader = Reader {
+        functions,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         copied: 0,
@@ -98,6 +115,7 @@ impl From<ScanError> for Problem {
 }
 
 struct Reader<'a> {
+    functions: Functions,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Value>,
     /// Nodes that aliases have copied.
@@ -134,7 +152,7 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>) -> Result<Value, Problem> {
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let is_text = refuse_python(tag.as_deref(), &text)?;
+                let is_text = self.is_text(tag.as_deref(), &text)?;
                 let plain = style == ScalarStyle::Plain && !is_text;
                 (
                     if plain {
@@ -146,11 +164,11 @@ impl<'a> Reader<'a> {
                 )
             }
             Event::SequenceStart(anchor, tag) => {
-                refuse_python(tag.as_deref(), "a list")?;
+                self.is_text(tag.as_deref(), "a list")?;
                 (self.sequence()?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                refuse_python(tag.as_deref(), "a mapping")?;
+                self.is_text(tag.as_deref(), "a mapping")?;
                 (self.mapping()?, anchor)
             }
             Event::Alias(anchor) => return self.alias(anchor),
@@ -160,6 +178,20 @@ impl<'a> Reader<'a> {
             self.anchors.insert(anchor, value.clone());
         }
         Ok(value)
+    }
+
+    /// Whether a tag says that a scalar is a text; every other tag than YAML's own would run code.
+    fn is_text(&self, tag: Option<&Tag>, of: &str) -> Result<bool, Problem> {
+        match tag {
+            None => Ok(false),
+            Some(tag) if tag.is_yaml_core_schema() && !tag.suffix.contains('/') => {
+                Ok(tag.suffix == "str")
+            }
+            Some(_) if self.functions == Functions::AsTexts => Ok(true),
+            Some(tag) => Err(Problem::Python {
+                what: format!("{}{} {of}", tag.handle, tag.suffix),
+            }),
+        }
     }
 
     fn alias(&mut self, anchor: usize) -> Result<Value, Problem> {
@@ -218,19 +250,6 @@ fn nodes(value: &Value) -> usize {
     }
 }
 
-/// Whether a tag says that a scalar is a text; every other tag than YAML's own would run code.
-fn refuse_python(tag: Option<&Tag>, of: &str) -> Result<bool, Problem> {
-    match tag {
-        None => Ok(false),
-        Some(tag) if tag.is_yaml_core_schema() && !tag.suffix.contains('/') => {
-            Ok(tag.suffix == "str")
-        }
-        Some(tag) => Err(Problem::Python {
-            what: format!("{}{} {of}", tag.handle, tag.suffix),
-        }),
-    }
-}
-
 static INTEGER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[-+]?(0|[1-9][0-9_]*)$").expect("the pattern is valid"));
 static FLOAT: LazyLock<Regex> = LazyLock::new(|| {
@@ -270,7 +289,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Value, String> {
-        parse(text, Path::new("task.yaml")).map_err(|error| error.to_string())
+        parse(text, Functions::Refused, Path::new("task.yaml")).map_err(|error| error.to_string())
     }
 
     /// What `yaml.safe_load` of PyYAML 6.0 gives.
@@ -302,6 +321,18 @@ mod tests {
             read("a: !!python/object/apply:os.system [ls]\n")
                 .unwrap_err()
                 .contains("python/object/apply:os.system")
+        );
+    }
+
+    #[test]
+    fn what_a_file_is_called_is_known_before_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("task.yaml");
+        fs::write(&path, "task: x\nprocess_docs: !function a.b\n").unwrap();
+        assert!(super::read(&path).is_err());
+        assert_eq!(
+            Value::Object(outline(&path).unwrap()),
+            json!({"task": "x", "process_docs": "a.b"})
         );
     }
 

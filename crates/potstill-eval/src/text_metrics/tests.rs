@@ -15,6 +15,8 @@ struct Recorded {
     segments: Vec<Segment>,
     corpora: Vec<Corpus>,
     matches: Vec<Match>,
+    /// Candidate, reference and TER.
+    moves: Vec<(String, String, f64)>,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +28,7 @@ struct Segment {
     chrf: f64,
     #[serde(rename = "chrf++")]
     chrf_words: f64,
+    ter: f64,
     rouge: Option<[[f64; 3]; 3]>,
 }
 
@@ -37,6 +40,7 @@ struct Corpus {
     chrf: f64,
     #[serde(rename = "chrf++")]
     chrf_words: f64,
+    ter: f64,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +73,7 @@ fn assert_near(found: f64, expected: f64, what: &str) {
 }
 
 #[test]
-fn bleu_and_chrf_of_a_segment_agree_with_sacrebleu() {
+fn bleu_chrf_and_ter_of_a_segment_agree_with_sacrebleu() {
     let segments = recorded().segments;
     assert!(segments.len() >= 40);
     for segment in segments {
@@ -85,6 +89,22 @@ fn bleu_and_chrf_of_a_segment_agree_with_sacrebleu() {
             let found = ChrfCounts::new(candidate, &references, words).score();
             assert_near(found, expected, candidate);
         }
+        let ter = TerCounts::new(candidate, &references).score();
+        assert_near(ter, segment.ter, candidate);
+    }
+}
+
+#[test]
+fn words_are_moved_as_in_sacrebleu() {
+    let moves = recorded().moves;
+    assert!(moves.len() > 60);
+    for (candidate, reference, ter) in moves {
+        let what = format!("{candidate}, {reference}");
+        assert_near(
+            TerCounts::new(&candidate, &[&reference]).score(),
+            ter,
+            &what,
+        );
     }
 }
 
@@ -111,6 +131,11 @@ fn the_counts_of_segments_add_up_to_those_of_a_corpus() {
                 .sum();
             assert_near(chrf.score(), expected, &what);
         }
+        let ter: TerCounts = segments
+            .iter()
+            .map(|segment| TerCounts::new(&segment.candidate, &[&segment.references[0]]))
+            .sum();
+        assert_near(ter.score(), corpus.ter, &what);
     }
 }
 
@@ -202,6 +227,7 @@ proptest::proptest! {
         for score in [bleu, chrf, 100.0 * token_f1(&a, &b), 100.0 * rouge_n(&a, &b, 2).f_measure] {
             proptest::prop_assert!((0.0..=100.0 + 1e-9).contains(&score), "{}", score);
         }
+        proptest::prop_assert!(TerCounts::new(&a, &[&b]).score() >= 0.0);
         let _ = final_number(&a);
     }
 }

@@ -1,4 +1,4 @@
-//! Small tasks of every kind, for a model that adds and for one that speaks English.
+//! Small tasks of every kind, and groups of them, for a model that adds and for one that speaks English.
 
 use std::fs;
 use std::path::Path;
@@ -6,17 +6,43 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+/// Tasks that are run together.
+pub(super) struct Selection {
+    tasks: Vec<Task>,
+    /// Names and files of groups.
+    groups: Vec<(&'static str, &'static str)>,
+    /// What is asked for.
+    pub(super) names: Vec<&'static str>,
+    /// Longest window.
+    pub(super) window: usize,
+    /// The system's instruction, where prompts are conversations.
+    pub(super) instruction: Option<&'static str>,
+}
+
+impl Selection {
+    /// Writes the files into `folder`.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        for task in &self.tasks {
+            task.write(folder)?;
+        }
+        for (name, text) in &self.groups {
+            fs::write(folder.join(format!("{name}.yaml")), text)?;
+        }
+        Ok(())
+    }
+}
+
 /// A task with its documents.
-pub(super) struct Written {
-    pub(super) name: &'static str,
+struct Task {
+    name: &'static str,
     keys: &'static str,
     documents: Vec<Value>,
 }
 
-impl Written {
+impl Task {
     /// Writes the task file and its documents into `folder`. Paths are absolute, which is the same to
     /// both.
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path) -> Result<()> {
         let data = folder.join(format!("{}.jsonl", self.name));
         let lines: String = self
             .documents
@@ -35,6 +61,9 @@ impl Written {
         Ok(())
     }
 }
+
+/// Shorter than texts are.
+const CUTTING_WINDOW: usize = 126;
 
 const CHOICE: &str = r#"
 output_type: multiple_choice
@@ -74,8 +103,26 @@ doc_to_target: "{{text}}"
 metric_list: [{metric: byte_perplexity}, {metric: bits_per_byte}]
 "#;
 
-/// For the teacher of the quickstart, whose vocabulary is digits, `+` and `=`.
-pub(super) fn of_sums() -> Vec<Written> {
+/// With a group of its own, weights of both kinds, and tasks that lack a metric.
+const SUMS: &str = r#"
+group: sums
+task:
+  - sums_choice
+  - group: open
+    group_alias: Without choices
+    task: [sums_continued, sums_written]
+    aggregate_metric_list: [{metric: acc}, {metric: exact_match}]
+  - sums_text
+aggregate_metric_list:
+  - {metric: acc, weight_by_size: true}
+  - {metric: exact_match}
+  - {metric: bits_per_byte, weight_by_size: false}
+metadata: {version: 2}
+"#;
+
+/// For the teacher of the quickstart, whose vocabulary is digits, `+` and `=`. Texts do not fit the
+/// window, so that they are cut.
+pub(super) fn of_sums() -> Selection {
     let summands = |n: u32| ((n * 379 + 41) % 1000, (n * 617 + 305) % 1000);
     let sums: Vec<Value> = (0..60)
         .map(|n| {
@@ -95,12 +142,19 @@ pub(super) fn of_sums() -> Vec<Written> {
             .collect()
     };
     let texts = (0..6).map(|n| json!({"text": text(n)})).collect();
-    vec![
-        written("sums_choice", CHOICE, sums.clone()),
-        written("sums_continued", CONTINUED, sums.clone()),
-        written("sums_written", WRITTEN, sums),
-        written("sums_text", ROLLING_SUMS, texts),
-    ]
+    let fewer = sums[20..].to_vec();
+    Selection {
+        tasks: vec![
+            task("sums_choice", CHOICE, sums.clone()),
+            task("sums_continued", CONTINUED, fewer),
+            task("sums_written", WRITTEN, sums),
+            task("sums_text", ROLLING_SUMS, texts),
+        ],
+        groups: vec![("sums", SUMS)],
+        names: vec!["sums"],
+        window: CUTTING_WINDOW,
+        instruction: None,
+    }
 }
 
 const ENGLISH_CHOICE: &str = r#"
@@ -124,13 +178,70 @@ generation_kwargs: {until: ["\n"], max_gen_toks: 12}
 filter_list:
   - name: clean
     filter: [{function: remove_whitespace}, {function: take_first}]
-metric_list: [{metric: exact_match, ignore_case: true, ignore_punctuation: true}, {metric: chrf}, {metric: bleu}]
+metric_list: [{metric: exact_match, ignore_case: true, ignore_punctuation: true}, {metric: chrf}, {metric: bleu}, {metric: ter}]
 "#;
 
-/// For any model of English.
-pub(super) fn of_english() -> Vec<Written> {
+/// The model has begun to answer.
+const ENGLISH_BEGUN: &str = r#"
+output_type: multiple_choice
+num_fewshot: 1
+fewshot_config: {sampler: first_n}
+doc_to_text: "{{question}}"
+gen_prefix: "It is"
+doc_to_choice: choices
+doc_to_target: right
+"#;
+
+const EVERYDAY: &str = r#"
+group: everyday
+task: [everyday_choice, everyday_begun, everyday_written]
+aggregate_metric_list:
+  - {metric: acc, weight_by_size: false}
+  - {metric: acc_norm}
+"#;
+
+/// For any model of English. Texts do not fit the window, so that they are cut.
+pub(super) fn of_english() -> Selection {
+    let page = "A pot still is filled with wash and heated from below. Alcohol boils before water does, so the \
+                vapor that rises is stronger than what stays behind; it is led through a long copper neck into a \
+                coil that lies in cold water, and there it becomes a liquid again. What comes first and what \
+                comes last is put aside. Only the heart of the run is kept.";
+    let texts = vec![
+        json!({"text": page}),
+        json!({"text": format!("{page}\n\n{page}")}),
+        json!({"text": "Naïve café owners in Kraków – 東京 too – say: “Good morning!”"}),
+    ];
+    Selection {
+        tasks: vec![
+            task("everyday_choice", ENGLISH_CHOICE, questions()),
+            task("everyday_written", ENGLISH_WRITTEN, questions()),
+            task("pot_still", ROLLING, texts),
+        ],
+        groups: Vec::new(),
+        names: vec!["everyday_choice", "everyday_written", "pot_still"],
+        window: CUTTING_WINDOW,
+        instruction: None,
+    }
+}
+
+/// For any model that was trained on conversations. Prompts fit the window.
+pub(super) fn of_conversations() -> Selection {
+    Selection {
+        tasks: vec![
+            task("everyday_choice", ENGLISH_CHOICE, questions()),
+            task("everyday_begun", ENGLISH_BEGUN, questions()),
+            task("everyday_written", ENGLISH_WRITTEN, questions()),
+        ],
+        groups: vec![("everyday", EVERYDAY)],
+        names: vec!["everyday"],
+        window: 510,
+        instruction: Some("Answer in as few words as you can."),
+    }
+}
+
+fn questions() -> Vec<Value> {
     let question = |question: &str, choices: [&str; 3], right: usize| json!({"question": question, "choices": choices, "right": right});
-    let questions = vec![
+    vec![
         question(
             "What is the capital of France?",
             ["Berlin", "Paris", "a large river"],
@@ -169,25 +280,11 @@ pub(super) fn of_english() -> Vec<Written> {
             2,
         ),
         question("What is two plus three?", ["four", "five", "six"], 1),
-    ];
-    let page = "A pot still is filled with wash and heated from below. Alcohol boils before water does, so the \
-                vapor that rises is stronger than what stays behind; it is led through a long copper neck into a \
-                coil that lies in cold water, and there it becomes a liquid again. What comes first and what \
-                comes last is put aside. Only the heart of the run is kept.";
-    let texts = vec![
-        json!({"text": page}),
-        json!({"text": format!("{page}\n\n{page}")}),
-        json!({"text": "Naïve café owners in Kraków – 東京 too – say: “Good morning!”"}),
-    ];
-    vec![
-        written("everyday_choice", ENGLISH_CHOICE, questions.clone()),
-        written("everyday_written", ENGLISH_WRITTEN, questions),
-        written("pot_still", ROLLING, texts),
     ]
 }
 
-fn written(name: &'static str, keys: &'static str, documents: Vec<Value>) -> Written {
-    Written {
+fn task(name: &'static str, keys: &'static str, documents: Vec<Value>) -> Task {
+    Task {
         name,
         keys,
         documents,

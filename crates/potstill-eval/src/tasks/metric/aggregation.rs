@@ -1,7 +1,7 @@
 //! Many documents to one number, its standard error and its interval.
 
 use super::DocumentScore;
-use crate::{BleuCounts, ChrfCounts, Interval, PairedBootstrap};
+use crate::{BleuCounts, ChrfCounts, Interval, PairedBootstrap, TerCounts};
 
 /// Resamples for what has no formula; always the same ones.
 const BOOTSTRAP: PairedBootstrap = PairedBootstrap {
@@ -20,13 +20,14 @@ pub(in crate::tasks) enum Aggregation {
     Bleu,
     Chrf,
     ChrfPlusPlus,
+    Ter,
     F1,
     MatthewsCorrcoef,
     BrierScore,
 }
 
 impl Aggregation {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Mean,
         Self::Median,
         Self::Perplexity,
@@ -35,6 +36,7 @@ impl Aggregation {
         Self::Bleu,
         Self::Chrf,
         Self::ChrfPlusPlus,
+        Self::Ter,
         Self::F1,
         Self::MatthewsCorrcoef,
         Self::BrierScore,
@@ -58,6 +60,7 @@ impl Aggregation {
             Self::Bleu => "bleu",
             Self::Chrf => "chrf",
             Self::ChrfPlusPlus => "chrf++",
+            Self::Ter => "ter",
             Self::F1 => "f1",
             Self::MatthewsCorrcoef => "matthews_corrcoef",
             Self::BrierScore => "brier_score",
@@ -74,6 +77,7 @@ impl Aggregation {
             Self::Chrf => 4,
             Self::ChrfPlusPlus => 5,
             Self::BrierScore => 6,
+            Self::Ter => 7,
         };
         kind(self) == kind(other)
     }
@@ -103,6 +107,13 @@ impl Aggregation {
                     _ => None,
                 });
                 counts.sum::<ChrfCounts>().score()
+            }
+            Self::Ter => {
+                let counts = scores.iter().filter_map(|score| match score {
+                    DocumentScore::Ter(counts) => Some(*counts),
+                    _ => None,
+                });
+                counts.sum::<TerCounts>().score()
             }
             Self::F1 => f1(scores),
             Self::MatthewsCorrcoef => matthews(scores),

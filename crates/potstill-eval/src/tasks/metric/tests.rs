@@ -74,9 +74,9 @@ fn a_metric_that_does_not_fit_is_refused_by_name() {
     let refused = |json, output_type| Metric::new(keys(json), output_type).unwrap_err();
     let generate = OutputType::GenerateUntil;
     assert_eq!(
-        refused(json!({"metric": "ter"}), generate),
-        "has the metric `ter`, which is not known for this output type; known are exact_match, bleu, \
-         chrf, chrf++"
+        refused(json!({"metric": "meteor"}), generate),
+        "has the metric `meteor`, which is not known for this output type; known are exact_match, \
+         bleu, chrf, chrf++, ter"
     );
     assert_eq!(
         refused(json!({"metric": "bleu", "aggregation": "mean"}), generate),
