@@ -93,11 +93,11 @@ fn main() -> Result<()> {
     let options = PairedOptions::new(SEED);
     let found = PairedComparison::new(scores(&student[0])?, scores(&baseline[0])?, &options)?;
     println!(
-        "\nOf {} choices, the distilled student gets {:+.1} points more than the other one (p = {:.4}; {:.1} points \
+        "\nOf {} choices, the distilled student gets {:+.1} points more than the other one ({}; {:.1} points \
          would likely have shown).\n",
         found.overall.items,
         100.0 * found.overall.difference,
-        found.overall.p_value,
+        options.flips.describe(found.overall.p_value),
         100.0 * found.overall.smallest_detectable_effect.unwrap_or(f64::NAN),
     );
 
