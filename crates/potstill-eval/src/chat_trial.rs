@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use potstill_core::{ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest};
+use potstill_core::{ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest, Sampling};
 use potstill_data::ChatJournal;
 use serde::Serialize;
 
@@ -38,17 +38,33 @@ impl ChatItem {
     }
 }
 
-/// What makes an item what it is, for the hash of a task's data. How tokens are chosen is not part of it:
-/// like all settings of generation, it belongs to the version of the task.
+/// What makes an item what it is, for the hash of a task's data: all that the answer or its score depends
+/// on, so that numbers of two temperatures are never compared as if they were of one task. How many log-probabilities
+/// come with the answer is not part of it.
 impl Serialize for ChatItem {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Whole patterns, so that a new field has to be thought of.
+        let ChatRequest {
+            messages,
+            max_tokens,
+            sampling,
+            stop,
+            seed,
+            top_log_probs: _,
+            schema,
+        } = &self.request;
+        let Sampling {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+        } = sampling;
         (
             &self.id,
-            &self.request.messages,
-            self.request.max_tokens,
-            &self.expected,
-            &self.cluster,
-            &self.category,
+            (messages, max_tokens, stop, seed, schema),
+            (temperature, top_k, top_p, min_p, repetition_penalty),
+            (&self.expected, &self.cluster, &self.category),
         )
             .serialize(serializer)
     }

@@ -105,6 +105,14 @@ pub enum Error {
         #[source]
         source: GenerateError,
     },
+    /// The model gave another number of answers than it was asked for.
+    #[error("the model gave {given} answers to {asked} prompts; it has to give one to each")]
+    AnswerCount {
+        /// Number of prompts.
+        asked: usize,
+        /// Number of answers.
+        given: usize,
+    },
     /// The model cannot continue a prompt while its speed is measured.
     #[error("the model cannot be timed on these prompts")]
     Timing(#[source] GenerateError),

@@ -95,8 +95,8 @@ impl ExactMatch {
 ///
 /// # Errors
 ///
-/// When there are no items, two have the same id, the batch size is 0, a prompt cannot be continued
-/// or an answer not decoded.
+/// When there are no items, two have the same id, the batch size is 0, a prompt cannot be continued,
+/// the model does not give one continuation for each, or an answer cannot be decoded.
 pub fn exact_match<G, F, E>(
     model: &G,
     items: &[Item],
@@ -133,6 +133,12 @@ where
                 first: batch[0].id.clone(),
                 source,
             })?;
+        if generations.len() != batch.len() {
+            return Err(Error::AnswerCount {
+                asked: batch.len(),
+                given: generations.len(),
+            });
+        }
         for (item, generation) in batch.iter().zip(&generations) {
             let result = judge(item, generation, &decode).map_err(|source| Error::Decode {
                 id: item.id.clone(),

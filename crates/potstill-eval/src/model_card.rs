@@ -10,6 +10,9 @@ use potstill_data::PermissionSummary;
 
 use crate::{Error, Ingredient, IngredientKind, Manifest, Report, Results};
 
+/// The file that holds a chat template.
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
+
 /// Something that a model was made with, as its card names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardSource {
@@ -107,8 +110,11 @@ pub struct ModelCard {
     pub limits: Option<String>,
     /// Files of the folder.
     pub files: Vec<CardFile>,
-    /// A prompt to try it with.
+    /// A prompt to try it with, as the tokenizer takes it: with a beginning-of-text token only where the
+    /// tokenizer adds none of its own.
     pub prompt: Option<String>,
+    /// Whether it has a chat template.
+    pub chats: bool,
 }
 
 impl ModelCard {
@@ -132,6 +138,7 @@ impl ModelCard {
             limits: None,
             files: Vec::new(),
             prompt: None,
+            chats: false,
         }
     }
 
@@ -163,6 +170,7 @@ impl ModelCard {
             bytes: file.bytes,
         });
         card.files = files.collect();
+        card.chats = manifest.files.iter().any(|file| file.path == CHAT_TEMPLATE);
         card
     }
 

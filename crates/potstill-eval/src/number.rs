@@ -36,6 +36,20 @@ pub(crate) fn significant(value: f64) -> String {
     })
 }
 
+/// `p = 0.0312`; `p ≤ 0.0001` for a `bound`, of which is only known that it is no larger.
+pub(crate) fn p_value(p: f64, bound: bool) -> String {
+    const SMALLEST: f64 = 1e-4;
+    if bound {
+        // A bound that is rounded down is none; what multiplication adds is no reason to round up.
+        let above = (p / SMALLEST - 1e-6).ceil() * SMALLEST;
+        format!("p ≤ {:.4}", above.clamp(SMALLEST, 1.0))
+    } else if p < SMALLEST {
+        format!("p < {SMALLEST}")
+    } else {
+        format!("p = {p:.4}")
+    }
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn thousands(value: u64) -> String {
     let digits = value.to_string();
@@ -129,6 +143,24 @@ mod tests {
             (12_345_678, "12,345,678"),
         ] {
             assert_eq!(thousands(value), text);
+        }
+    }
+
+    #[test]
+    fn a_p_value_is_never_shown_smaller_than_it_is() {
+        for (p, bound, text) in [
+            (1.0, false, "p = 1.0000"),
+            (0.031_25, false, "p = 0.0312"),
+            (0.000_1, false, "p = 0.0001"),
+            (0.000_02, false, "p < 0.0001"),
+            (1.0 / 10_001.0, true, "p ≤ 0.0001"),
+            (3.0 / 10_001.0, true, "p ≤ 0.0003"),
+            (3.0 / 10_000.0, true, "p ≤ 0.0003"),
+            (0.000_31, true, "p ≤ 0.0004"),
+            (1e-9, true, "p ≤ 0.0001"),
+            (1.0, true, "p ≤ 1.0000"),
+        ] {
+            assert_eq!(p_value(p, bound), text, "{p}");
         }
     }
 

@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, number};
 
 /// Flips the signs of paired differences to see how often chance alone gives a mean as far from 0.
 ///
@@ -80,6 +80,19 @@ impl SignFlips {
         Ok((far + 1) as f64 / (self.flips + 1) as f64)
     }
 
+    /// A p-value of these flips for people: `p = 0.0312`, or `p ≤ 0.0001` where no random flip was as far
+    /// from 0 as what was found, so that more of them may have given less.
+    #[must_use]
+    pub fn describe(&self, p_value: f64) -> String {
+        number::p_value(p_value, self.is_bound(p_value))
+    }
+
+    /// Whether a p-value is the smallest that random flips can give.
+    pub(crate) fn is_bound(&self, p_value: f64) -> bool {
+        // That of all flips is at least 2 in as many, so it is never taken for one.
+        p_value <= 1.0 / (self.flips + 1) as f64
+    }
+
     /// No `clusters` differences have a smaller p-value, whatever they are.
     pub(crate) fn smallest_p_value(&self, clusters: usize) -> f64 {
         match self.all_flips(clusters) {
@@ -138,6 +151,16 @@ mod tests {
         .p_value(&sums)
         .unwrap();
         assert!((all - random).abs() < 0.02, "{all} {random}");
+    }
+
+    #[test]
+    fn only_the_smallest_value_of_random_flips_is_a_bound() {
+        let flips = SignFlips::new(0);
+        let found = |sums: &[f64]| flips.describe(flips.p_value(sums).unwrap());
+        assert_eq!(found(&[1.0; 100]), "p ≤ 0.0001");
+        // All 8,192 flips are tried, so this is exact.
+        assert_eq!(found(&[1.0; 13]), "p = 0.0002");
+        assert_eq!(found(&[1.0, -1.0]), "p = 1.0000");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,5 +38,25 @@ impl Provenance {
             versions: versions.into(),
             config: Value::Null,
         }
+    }
+
+    /// The same of a run that ends now, in UTC.
+    #[must_use]
+    pub fn finished_now(mut self) -> Self {
+        self.finished_at = Some(Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_at_a_time_that_others_can_read() {
+        let before = Timestamp::now().as_second();
+        let provenance = Provenance::new("cargo run").finished_now();
+        let finished_at: Timestamp = provenance.finished_at.unwrap().parse().unwrap();
+        assert!((before..before + 60).contains(&finished_at.as_second()));
     }
 }

@@ -16,7 +16,8 @@ const SCHEMA: &str = "potstill.results/1";
 pub struct TaskIdentity {
     /// Name of the task.
     pub name: String,
-    /// Version of the task: prompts, rules of judging, settings of generation.
+    /// Version of the task: prompts, rules of judging, and those settings of generation that its items do
+    /// not hold.
     pub version: String,
     /// SHA-256 of its items, in hexadecimal.
     pub data_sha256: String,

@@ -21,6 +21,7 @@ use potstill::eval::{
 };
 use potstill::models::{Checkpoint, LanguageModel, LayerChoice, StudentSpec, derive_student};
 use quickstart::teacher_folder;
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -93,19 +94,28 @@ fn main() -> Result<()> {
     let options = PairedOptions::new(SEED);
     let found = PairedComparison::new(scores(&student[0])?, scores(&baseline[0])?, &options)?;
     println!(
-        "\nOf {} choices, the distilled student gets {:+.1} points more than the other one (p = {:.4}; {:.1} points \
+        "\nOf {} choices, the distilled student gets {:+.1} points more than the other one ({}; {:.1} points \
          would likely have shown).\n",
         found.overall.items,
         100.0 * found.overall.difference,
-        found.overall.p_value,
+        options.flips.describe(found.overall.p_value),
         100.0 * found.overall.smallest_detectable_effect.unwrap_or(f64::NAN),
     );
 
+    let provenance = Provenance {
+        seed: Some(SEED),
+        config: json!({
+            "models": {"student": arguments.student, "baseline": arguments.baseline, "smoke": arguments.smoke},
+            "problems": {"sums_choice": student[0].samples.len(), "sums_written": student[1].samples.len()},
+            "comparison": options,
+        }),
+        ..Provenance::new("cargo run --release -p evaluate").finished_now()
+    };
     let mut report = Report::new(
         "Addition, as task files",
         "Sums of two numbers that no model was trained on: chosen among four, and written out.",
         reports,
-        Provenance::new("cargo run --release -p evaluate"),
+        provenance,
     );
     report.comparison = Some(Comparison::of_scores(
         scores(&teacher[1])?,
@@ -125,6 +135,10 @@ fn main() -> Result<()> {
         .map(|(name, answers)| (*name, answers))
         .collect();
     report.samples = samples(&answers, 8)?;
+    for sample in &mut report.samples {
+        // That a text begins is nothing to show.
+        sample.problem = sample.problem.replace("<bos>", "");
+    }
     report.write_html(arguments.out.join("report.html"))?;
     println!("{}\n\n{}", report.table(), report.summary());
     Ok(())

@@ -51,7 +51,17 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Usage errors exit with 2 by default, which would be a code of its own.
+        Err(problem) => {
+            let _ = problem.print();
+            return match problem.use_stderr() {
+                true => Verdict::Unjudged.into(),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
     let verdict = match arguments.smoke {
         true => smoke(&arguments.gates),
         false => {

@@ -6,7 +6,7 @@ use potstill_core::Message;
 use potstill_testkit::ScriptedChat;
 
 use super::*;
-use crate::{PairedComparison, PairedOptions};
+use crate::{PairedComparison, PairedOptions, TaskIdentity};
 
 fn items(count: usize) -> Vec<ChatItem> {
     let item = |n: usize| {
@@ -146,4 +146,37 @@ fn items_of_one_id_are_refused_before_anybody_is_asked() {
         "{error}"
     );
     assert_eq!(model.asked.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn items_are_of_another_task_when_anything_that_decides_the_answer_changes() {
+    let hash = |change: &dyn Fn(&mut ChatItem)| {
+        let mut items = items(3);
+        change(&mut items[1]);
+        TaskIdentity::of_items("sums", "1", &items)
+            .unwrap()
+            .data_sha256
+    };
+    let same = hash(&|_| {});
+    assert_eq!(hash(&|item| item.request.top_log_probs = Some(3)), same);
+    let changes: [&dyn Fn(&mut ChatItem); 13] = [
+        &|item| item.id.push('x'),
+        &|item| item.expected.push('x'),
+        &|item| item.cluster = None,
+        &|item| item.category = None,
+        &|item| item.request.messages[0].content.push('x'),
+        &|item| item.request.max_tokens += 1,
+        &|item| item.request.stop.push("\n".into()),
+        &|item| item.request.seed = Some(1),
+        &|item| item.request.schema = Some(serde_json::json!({"type": "integer"})),
+        &|item| item.request.sampling.temperature = 0.7,
+        &|item| item.request.sampling.top_k = Some(1),
+        &|item| item.request.sampling.top_p = Some(0.9),
+        &|item| item.request.sampling.repetition_penalty = 1.1,
+    ];
+    let mut hashes: Vec<String> = changes.into_iter().map(hash).collect();
+    hashes.push(same);
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 14);
 }

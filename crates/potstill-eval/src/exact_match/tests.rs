@@ -142,6 +142,36 @@ fn two_items_of_one_id_are_refused() {
     );
 }
 
+/// Gives one continuation more or less than there are prompts.
+struct Miscounting(Scripted, isize);
+
+impl Generate for Miscounting {
+    fn generate(
+        &self,
+        prompts: &[Vec<u32>],
+        options: &GenerateOptions,
+    ) -> Result<Vec<Generation>, GenerateError> {
+        let mut all = self.0.generate(prompts, options)?;
+        let first = all[0].clone();
+        all.resize(prompts.len().saturating_add_signed(self.1), first);
+        Ok(all)
+    }
+}
+
+#[test]
+fn a_model_that_answers_too_few_or_too_many_prompts_is_not_scored() {
+    let items = [item(0, text("1")), item(1, text("1")), item(2, text("1"))];
+    for (by, given) in [(-1, 1), (1, 3)] {
+        let answers = [("1", FinishReason::Length); 3];
+        let model = Miscounting(Scripted::new(&answers), by);
+        let error = exact_match(&model, &items, decode, &options(2)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the model gave {given} answers to 2 prompts; it has to give one to each")
+        );
+    }
+}
+
 #[test]
 fn a_batch_size_of_zero_is_refused() {
     let model = Scripted::new(&[("1", FinishReason::Length)]);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use jiff::Timestamp;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
@@ -9,21 +10,24 @@ use super::{GateError, GateOutcome, GateReport, Verdict};
 
 impl GateReport {
     /// The report as JUnit XML: one test case for each gate, a `failure` for one that does not hold and
-    /// an `error` for one that could not be judged.
+    /// an `error` for one that could not be judged. `judged_at` is its time stamp; how long judging took
+    /// is not measured.
     ///
     /// # Errors
     ///
     /// Never in practice: the report is written to memory.
-    pub fn to_junit(&self) -> Result<String, GateError> {
+    pub fn to_junit(&self, judged_at: Timestamp) -> Result<String, GateError> {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-        self.write_xml(&mut writer)
+        // Whole seconds, as older readers expect.
+        let judged_at = judged_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.write_xml(&mut writer, &judged_at)
             .map_err(|error| GateError::Render(error.into()))?;
         let mut bytes = writer.into_inner();
         bytes.push(b'\n');
         String::from_utf8(bytes).map_err(|error| GateError::Render(error.into()))
     }
 
-    fn write_xml(&self, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
+    fn write_xml(&self, writer: &mut Writer<Vec<u8>>, judged_at: &str) -> io::Result<()> {
         writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
         let counts = [
             ("tests", self.outcomes.len()),
@@ -39,7 +43,7 @@ impl GateReport {
             .write_inner_content(|writer| {
                 writer
                     .create_element("testsuite")
-                    .with_attribute(("name", suite.as_str()))
+                    .with_attributes([("name", suite.as_str()), ("timestamp", judged_at)])
                     .with_attributes(counts())
                     .write_inner_content(|writer| {
                         self.write_properties(writer)?;

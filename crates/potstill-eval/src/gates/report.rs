@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::GateError;
@@ -87,7 +88,8 @@ pub struct GateOutcome {
     pub value: Option<f64>,
     /// The 95 % interval of that number.
     pub interval: Option<Interval>,
-    /// The p-value of a regression test, adjusted for their number.
+    /// The p-value of a regression test, adjusted for their number. What random flips of signs cannot
+    /// tell from less is written as `p ≤ …` in [`found`](Self::found).
     pub p_value: Option<f64>,
     /// Number of items.
     pub items: Option<usize>,
@@ -135,13 +137,13 @@ impl GateReport {
         self.outcomes.iter().filter(of_it).count()
     }
 
-    /// Writes [`to_junit`](Self::to_junit): beside `path`, then over it.
+    /// Writes [`to_junit`](Self::to_junit) as judged now: beside `path`, then over it.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
     pub fn write_junit(&self, path: impl AsRef<Path>) -> Result<(), GateError> {
-        write(path.as_ref(), &self.to_junit()?)
+        write(path.as_ref(), &self.to_junit(Timestamp::now())?)
     }
 
     /// Writes [`to_markdown`](Self::to_markdown): beside `path`, then over it.

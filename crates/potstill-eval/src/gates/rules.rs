@@ -185,9 +185,10 @@ pub struct NoRegression {
     pub to: String,
     /// How much worse the value may be, in the metric's own unit.
     pub tolerance: Option<f64>,
-    /// Fewest items of the test, a cluster counting as one, 30 by default.
-    #[serde(default = "thirty")]
-    pub min_items: usize,
+    /// Fewest items on either side, a cluster counting as one, and so does a metric without items. 30 by
+    /// default; with a tolerance that default is for metrics that have items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_items: Option<usize>,
     /// See [`UnsetAlias`].
     #[serde(default)]
     pub unset_alias: UnsetAlias,

@@ -1,5 +1,6 @@
 //! Every way in which a gate passes, fails, or cannot be judged.
 
+use jiff::Timestamp;
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
 
@@ -152,6 +153,11 @@ fn only_what_is_provably_worse_is_a_regression() {
         Verdict::Passed
     );
     assert_eq!(single(NOT_WORSE, &bad(), stored(good())).0, Verdict::Failed);
+    let (_, found) = single(NOT_WORSE, &bad(), stored(good()));
+    assert!(found.ends_with("p ≤ 0.0001"), "{found}");
+    let report = judge(&NOT_WORSE.repeat(3), &bad(), stored(good()));
+    assert!(report.to_markdown().contains("p ≤ 0.0003"));
+    assert!(report.to_junit(noon()).unwrap().contains("p ≤ 0.0003"));
     // One item in 400 is chance, and the report says what would not have been.
     let nearly = {
         let mut items: Vec<ItemScore> = good().metrics["accuracy"].scores.clone().unwrap().into();
@@ -250,6 +256,30 @@ fn what_has_no_items_regresses_by_more_than_its_tolerance() {
         stored(bytes(1000.0)),
         "no items on both sides",
     );
+}
+
+#[test]
+fn a_tolerance_counts_items_too() {
+    let within = |more: &str| format!("{NOT_WORSE}tolerance = 0.1\n{more}");
+    let few = || results(accuracy(20, 20, task("1", "a")));
+    let clear = "measured on 20 independent items, the gate asks for 30";
+    is_unjudged(&within(""), &few(), stored(few()), clear);
+    let (verdict, _) = single(&within("min_items = 20\n"), &few(), stored(few()));
+    assert_eq!(verdict, Verdict::Passed);
+    let report = judge(&within(""), &good(), stored(good()));
+    assert_eq!(report.verdict(), Verdict::Passed);
+    assert_eq!(report.outcomes[0].items, Some(400));
+    // A side that only states its number is one observation.
+    let alone = || {
+        let mut metric = accuracy(400, 20, task("1", "a"));
+        metric.scores = None;
+        results(metric)
+    };
+    let one = "measured on 1 independent items";
+    is_unjudged(&within(""), &good(), stored(alone()), one);
+    is_unjudged(&within("min_items = 2\n"), &alone(), stored(alone()), one);
+    let (verdict, _) = single(&within(""), &alone(), stored(alone()));
+    assert_eq!(verdict, Verdict::Passed);
 }
 
 #[test]
@@ -461,6 +491,10 @@ fn one_failure_decides_and_doubt_does_not_pass() {
     assert_eq!(codes, [0, 100, 1]);
 }
 
+fn noon() -> Timestamp {
+    "2026-03-01T12:00:00.123Z".parse().unwrap()
+}
+
 fn mixed() -> GateReport {
     let odd = "[[threshold]]\nmetric = \"a <b> & \\\"c\\\" | d\\u0007\"\nmax = 3\n";
     judge(&format!("{MIN}{odd}{NOT_WORSE}"), &bad(), stored(bad()))
@@ -468,7 +502,7 @@ fn mixed() -> GateReport {
 
 #[test]
 fn junit_is_well_formed_and_tells_failures_from_errors() {
-    let xml = mixed().to_junit().unwrap();
+    let xml = mixed().to_junit(noon()).unwrap();
     let mut reader = Reader::from_str(&xml);
     let (mut names, mut cases) = (Vec::new(), Vec::new());
     loop {
@@ -503,6 +537,8 @@ fn junit_is_well_formed_and_tells_failures_from_errors() {
         xml.contains("tests=\"3\" failures=\"1\" errors=\"1\""),
         "{xml}"
     );
+    let suite = "<testsuite name=\"gates for student\" timestamp=\"2026-03-01T12:00:00Z\" tests=";
+    assert!(xml.contains(suite), "{xml}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! hub has none. What is not known has no key.
 
 use super::{CardSource, ModelCard};
+use crate::{ModelRole, Results, TaskIdentity};
 
 impl ModelCard {
     pub(super) fn front_matter(&self) -> String {
@@ -51,8 +52,50 @@ impl ModelCard {
         }
         one("library_name", "transformers");
         one("pipeline_tag", "text-generation");
+        yaml.push_str(&self.model_index());
         yaml.push_str("---\n");
         yaml
+    }
+
+    /// The results that belong to a task, under the key from which the hub makes its table of results: a
+    /// number on the model alone, such as its size, has no place there.
+    fn model_index(&self) -> String {
+        let mut tasks: Vec<(&TaskIdentity, String)> = Vec::new();
+        for (name, metric) in self.measured().into_iter().flat_map(|it| &it.metrics) {
+            let Some(task) = metric.task.as_ref().filter(|_| metric.value.is_finite()) else {
+                continue;
+            };
+            // `Display` writes no exponents, which readers of YAML take for text.
+            let line = format!(
+                "    - type: {0}\n      name: {0}\n      value: {1}\n",
+                quoted(name),
+                metric.value
+            );
+            match tasks.iter_mut().find(|(known, _)| *known == task) {
+                Some((_, lines)) => lines.push_str(&line),
+                None => tasks.push((task, line)),
+            }
+        }
+        if tasks.is_empty() {
+            return String::new();
+        }
+        let mut yaml = format!("model-index:\n- name: {}\n  results:\n", quoted(&self.name));
+        for (task, metrics) in tasks {
+            let (name, version) = (quoted(&task.name), quoted(&task.version));
+            let data = quoted(&task.data_sha256);
+            yaml.push_str(&format!(
+                "  - task:\n      type: text-generation\n    dataset:\n      type: {name}\n      name: {name}\n      \
+                 args:\n        version: {version}\n        sha256: {data}\n    metrics:\n{metrics}"
+            ));
+        }
+        yaml
+    }
+
+    /// What was measured of the model, alone or as the student of a report.
+    fn measured(&self) -> Option<&Results> {
+        let student = || self.report.as_ref()?.model(ModelRole::Student);
+        let beside = || student()?.results.as_ref();
+        self.results.as_ref().or_else(beside)
     }
 }
 

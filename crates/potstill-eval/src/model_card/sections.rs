@@ -120,23 +120,38 @@ impl ModelCard {
 
     fn how_to_run_it(&self) -> String {
         let prompt = self.prompt.as_deref().unwrap_or("Once upon a time");
-        let quoted = format!("'{}'", prompt.replace('\'', r"'\''"));
+        // `llama-cli` is for conversations; it waits for the next turn unless it is told not to.
+        let (program, mode) = match self.chats {
+            true => ("llama-cli", "-st"),
+            false => ("llama-completion", "-no-cnv"),
+        };
         let files = self
             .files
             .iter()
             .filter(|file| file.path.ends_with(".gguf"));
         let lines: String = files
-            .map(|file| format!("llama-cli -m {} --temp 0 -p {quoted}\n", file.path))
+            .map(|file| {
+                let (path, prompt) = (shell_word(&file.path), shell_word(prompt));
+                format!("{program} -m {path} {mode} --temp 0 -n 32 -p {prompt}\n")
+            })
             .collect();
         let llama = match lines.as_str() {
             "" => "There is no GGUF file; `save_gguf` of Potstill writes one.\n".to_owned(),
-            lines => format!("```sh\n{lines}```\n"),
+            lines if self.chats => format!("```sh\n{lines}```\n"),
+            lines => format!("```sh\n{lines}```\n\n{OLDER}\n"),
         };
         let prompt = serde_json::Value::from(prompt).to_string();
         include_str!("how_to_run_it.md")
             .replace("{llama.cpp}\n", &llama)
             .replace("{prompt}", &prompt)
     }
+}
+
+const OLDER: &str = "Builds from before December 2025 have no `llama-completion`; there it is `llama-cli`, with the same options.";
+
+/// A word of a shell that is nothing but the text.
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn stated(text: Option<&String>, otherwise: &str) -> String {

@@ -103,6 +103,94 @@ fn numbers_come_with_their_intervals() {
 }
 
 #[test]
+fn the_hub_finds_what_was_measured_on_a_task() {
+    let mut results = results();
+    let task = results.metrics["exact_match"].task.clone().unwrap();
+    let on_task = |value| Metric {
+        task: Some(task.clone()),
+        ..Metric::of_value(Better::Lower, value)
+    };
+    let other = TaskIdentity {
+        name: "more \"sums\"".into(),
+        ..task.clone()
+    };
+    results = results
+        .with_metric("bytes", Metric::of_value(Better::Lower, 3e6))
+        .with_metric("broken", on_task(f64::NAN))
+        .with_metric("error: rate", on_task(1e-7));
+    let mut elsewhere = on_task(2.0);
+    elsewhere.task = Some(other);
+    results = results.with_metric("loss", elsewhere);
+    let data = &task.data_sha256;
+    let expected = format!(
+        r#"model-index:
+- name: "adder"
+  results:
+  - task:
+      type: text-generation
+    dataset:
+      type: "sums"
+      name: "sums"
+      args:
+        version: "1"
+        sha256: "{data}"
+    metrics:
+    - type: "error: rate"
+      name: "error: rate"
+      value: 0.0000001
+    - type: "exact_match"
+      name: "exact_match"
+      value: 0.9
+  - task:
+      type: text-generation
+    dataset:
+      type: "more \"sums\""
+      name: "more \"sums\""
+      args:
+        version: "1"
+        sha256: "{data}"
+    metrics:
+    - type: "loss"
+      name: "loss"
+      value: 2
+---
+"#
+    );
+    let alone = ModelCard {
+        results: Some(results.clone()),
+        ..ModelCard::new("adder")
+    };
+    assert!(alone.to_markdown().contains(&expected), "{alone:?}");
+    // A report holds the same of its student.
+    let student = ModelReport {
+        results: Some(results),
+        ..ModelReport::new("student", ModelRole::Student)
+    };
+    let beside = ModelCard {
+        report: Some(Report::new("", "", vec![student], Provenance::new(""))),
+        ..ModelCard::new("adder")
+    };
+    assert!(beside.to_markdown().contains(&expected));
+}
+
+#[test]
+fn a_model_that_chats_is_talked_to() {
+    let card = ModelCard {
+        chats: true,
+        ..ModelCard::new("adder").with_file("adder.gguf", "all of it", 1000)
+    };
+    let text = card.to_markdown();
+    assert!(
+        text.contains("llama-cli -m 'adder.gguf' -st --temp 0 -n 32 -p 'Once upon a time'\n"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("no-cnv") && !text.contains("completion -m"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_version_of_a_registry_has_a_card() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model");
@@ -131,7 +219,7 @@ fn a_version_of_a_registry_has_a_card() {
         "- steps: 300",
         "| model.gguf | SHA-256 ",
         " | 1.50 |",
-        "llama-cli -m model.gguf",
+        "llama-completion -m 'model.gguf' -no-cnv",
         "| exact_match ↑ | 0.900 |",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
@@ -166,11 +254,13 @@ fn who_made_the_records_is_said_with_the_terms() {
 fn a_prompt_is_quoted_for_each_language() {
     let card = ModelCard {
         prompt: Some("it's \"$5\"\n".into()),
-        ..ModelCard::new("adder").with_file("adder.gguf", "all of it", 1000)
+        ..ModelCard::new("adder").with_file("my adder.gguf", "all of it", 1000)
     };
     let text = card.to_markdown();
     assert!(
-        text.contains("llama-cli -m adder.gguf --temp 0 -p 'it'\\''s \"$5\"\n'\n"),
+        text.contains(
+            "llama-completion -m 'my adder.gguf' -no-cnv --temp 0 -n 32 -p 'it'\\''s \"$5\"\n'\n"
+        ),
         "{text}"
     );
     assert!(

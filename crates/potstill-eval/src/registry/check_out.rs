@@ -1,8 +1,9 @@
 //! Files of a version, back in a folder.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use super::{Registry, RegistryError, VersionId, disk};
 use crate::sha256;
@@ -22,17 +23,20 @@ impl Registry {
             });
         }
         let manifest = self.manifest(id)?;
-        let mut name = std::ffi::OsString::from(".");
-        name.push(folder.file_name().unwrap_or_default());
-        name.push(format!(".{}", std::process::id()));
-        let partial = folder.with_file_name(name);
-        fs::create_dir_all(&partial).map_err(RegistryError::io("create", &partial))?;
+        let partial = partial_folder(folder)?;
         let copied = manifest
             .files
             .iter()
             .try_for_each(|file| self.copy(&file.sha256, &partial.join(&file.path)));
         let moved = copied.and_then(|()| {
-            fs::rename(&partial, folder).map_err(RegistryError::io("rename", &partial))
+            let moved = fs::rename(&partial, folder);
+            moved.map_err(|source| match folder.exists() {
+                // Somebody else was faster.
+                true => RegistryError::Exists {
+                    folder: folder.into(),
+                },
+                false => RegistryError::io("rename", &partial)(source),
+            })
         });
         if moved.is_err() {
             // The first error is the one that counts.
@@ -62,5 +66,25 @@ impl Registry {
             });
         }
         copy.sync_all().map_err(failed)
+    }
+}
+
+/// A new folder beside `folder`, for nobody else: two threads may check out at a time, and in containers
+/// every process has the same number. One that a killed process left behind keeps its name.
+fn partial_folder(folder: &Path) -> Result<PathBuf, RegistryError> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(RegistryError::io("create", parent))?;
+    }
+    let mut number = 0_u64;
+    loop {
+        let mut name = OsString::from(".");
+        name.push(folder.file_name().unwrap_or_default());
+        name.push(format!(".partial-{number}"));
+        let partial = folder.with_file_name(name);
+        match fs::create_dir(&partial) {
+            Ok(()) => return Ok(partial),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(RegistryError::io("create", &partial)(error)),
+        }
     }
 }

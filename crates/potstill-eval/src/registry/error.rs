@@ -105,7 +105,7 @@ pub enum RegistryError {
         folder: PathBuf,
     },
     /// A file that no version can hold.
-    #[error("{path} is {what}; a version holds files and folders with names in UTF-8")]
+    #[error("{path:?} is {what}; a version holds files and folders with names in UTF-8")]
     NoFile {
         /// What was found.
         path: PathBuf,

@@ -18,10 +18,11 @@ pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), RegistryE
     })
 }
 
-/// Whether `path` stays below the folder that it is relative to.
+/// Whether `path` stays below the folder that it is relative to, and on the line where it stands.
 pub(super) fn is_inside(path: &str) -> bool {
-    let is_part =
-        |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', ':']);
+    let is_part = |part: &str| {
+        !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', ':', '\n', '\r'])
+    };
     path.split('/').all(is_part)
 }
 
@@ -46,7 +47,7 @@ mod tests {
     fn a_path_never_leaves_its_folder() {
         assert!(is_inside("model.safetensors") && is_inside("onnx/model data.bin"));
         for path in [
-            "", "/etc/x", "../x", "a/../b", "a//b", "./a", "c:\\x", "a\\..\\b",
+            "", "/etc/x", "../x", "a/../b", "a//b", "./a", "c:\\x", "a\\..\\b", "a\nb",
         ] {
             assert!(!is_inside(path), "{path}");
         }

@@ -25,12 +25,12 @@ impl Objects {
         self.root.join(folder).join(hash)
     }
 
-    /// Stores a file, unless its content is there already.
+    /// Stores a file, unless its content is there already. What was damaged since is written again.
     pub(super) fn put_file(&self, path: &Path) -> Result<(String, u64), RegistryError> {
         let read = || sha256::of_file(path).map_err(RegistryError::io("read", path));
         let (hash, bytes) = read()?;
         let object = self.path(&hash);
-        if fs::metadata(&object).is_ok_and(|metadata| metadata.len() == bytes) {
+        if sha256::of_file(&object).is_ok_and(|(found, _)| found == hash) {
             return Ok((hash, bytes));
         }
         self.create_folder(&object)?;
@@ -135,6 +135,10 @@ fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<(), R
         };
         let name = path.file_name().and_then(|name| name.to_str());
         let name = format!("{prefix}{}", name.ok_or_else(|| refused("not UTF-8"))?);
+        // Lists of hashes have a line for each file.
+        if name.contains(['\n', '\r']) {
+            return Err(refused("a name with a line break"));
+        }
         if !super::names::is_inside(&name) {
             return Err(refused("a name that other systems read as a path"));
         }

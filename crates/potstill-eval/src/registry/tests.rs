@@ -322,7 +322,7 @@ fn what_makes_no_version_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn links_to_files_count_as_files_and_others_are_refused() {
+fn links_to_files_count_as_files_and_odd_ones_are_refused() {
     let desk = Desk::new();
     let model = desk.model("a");
     std::os::unix::fs::symlink("model.safetensors", model.join("link")).unwrap();
@@ -331,6 +331,14 @@ fn links_to_files_count_as_files_and_others_are_refused() {
             .unwrap()
             .contains(&"link".to_owned())
     );
+    let broken = model.join("a\nb");
+    fs::write(&broken, "").unwrap();
+    let error = files_sha256(&model).unwrap_err().to_string();
+    assert!(
+        error.contains("a\\nb\" is a name with a line break"),
+        "{error}"
+    );
+    fs::remove_file(broken).unwrap();
     std::os::unix::fs::symlink(".", model.join("circle")).unwrap();
     let error = files_sha256(&model).unwrap_err().to_string();
     assert!(error.contains("neither a file nor a folder"), "{error}");
@@ -424,6 +432,52 @@ fn damaged_files_are_neither_promoted_nor_checked_out() {
     assert!(!out.exists());
     let left = disk::names(desk.folder.path()).unwrap();
     assert_eq!(left, ["models", "registry"]);
+}
+
+#[test]
+fn saving_again_heals_what_was_damaged() {
+    let desk = Desk::new();
+    let id = desk.save("a", 80);
+    let hash = desk.registry.manifest(&id).unwrap().files[1].sha256.clone();
+    // As long as it was, and longer.
+    for rot in ["z", "zz"] {
+        fs::write(desk.registry.objects.path(&hash), rot).unwrap();
+        assert_eq!(desk.problems(), ["its content has another hash"]);
+        let again = desk.save("a", 80);
+        assert_eq!(desk.problems(), Vec::<String>::new());
+        desk.registry.retire(&again).unwrap();
+    }
+}
+
+#[test]
+fn checking_out_twice_at_a_time_gives_one_whole_folder() {
+    let desk = Desk::new();
+    let id = desk.save("a", 80);
+    let parent = desk.folder.path().join("out");
+    // What a killed process left behind.
+    let left = parent.join(".same.partial-0");
+    fs::create_dir_all(left.join("extra")).unwrap();
+    let check_out = |name: &str| desk.registry.check_out(&id, parent.join(name));
+    for round in 0..20 {
+        let (same, own) = (format!("same-{round}"), format!("own-{round}"));
+        let found = std::thread::scope(|scope| {
+            let both = [&same, &same, &own].map(|name| scope.spawn(|| check_out(name)));
+            both.map(|thread| thread.join().unwrap())
+        });
+        assert!(found[2].is_ok(), "{found:?}");
+        let winners = found[..2].iter().filter(|found| found.is_ok()).count();
+        assert_eq!(winners, 1, "{found:?}");
+        let exists = |it: &Result<_, _>| matches!(it, Err(RegistryError::Exists { .. }));
+        assert!(found[..2].iter().any(exists), "{found:?}");
+        assert_eq!(
+            files_sha256(parent.join(same)).unwrap(),
+            files_sha256(parent.join(own)).unwrap()
+        );
+    }
+    check_out("same").unwrap();
+    let hidden = disk::names(&parent).unwrap().into_iter();
+    let hidden: Vec<String> = hidden.filter(|name| name.starts_with('.')).collect();
+    assert_eq!(hidden, [".same.partial-0"], "the others cleaned up");
 }
 
 #[test]

@@ -43,7 +43,11 @@ impl Report {
         let comparison = self.comparison.as_ref()?;
         let smaller = self
             .ratio(|profile| profile.parameters as f64)
-            .map(|times| format!(" with {} times fewer parameters", significant(times)))
+            .map(|times| match Ratio::of(times) {
+                Ratio::Less(times) => format!(" with {times} times fewer parameters"),
+                Ratio::Same => " with as many parameters".into(),
+                Ratio::More(times) => format!(" with {times} times as many parameters"),
+            })
             .unwrap_or_default();
         let Some(retained) = comparison.retained.value else {
             let reason = comparison
@@ -74,14 +78,30 @@ impl Report {
                 "The share of the gap that distillation closed is undefined: {reason}."
             ));
         };
-        Some(if closed > 0.0 {
+        let value = percent(closed);
+        let Some(interval) = share.interval else {
+            let reason = share.reason.as_deref().unwrap_or("no interval");
+            return Some(format!(
+                "Whether distillation closed any of the gap between the teacher and the same student \
+                 trained without it cannot be said: {value} % were measured, with {reason}."
+            ));
+        };
+        let range = range(interval);
+        Some(if interval.low > 0.0 {
             format!(
-                "Distillation closed {} % of the gap between the teacher and the same student trained \
-                 without it.",
-                percent(closed)
+                "Distillation closed {value} % of the gap between the teacher and the same student \
+                 trained without it (95 % interval {range} %)."
+            )
+        } else if interval.high < 0.0 {
+            format!(
+                "The same student trained without the teacher does better: distillation closed {value} % \
+                 of the gap (95 % interval {range} %)."
             )
         } else {
-            "The same student trained without the teacher does as well or better.".into()
+            format!(
+                "Whether distillation closed any of the gap between the teacher and the same student \
+                 trained without it is not certain: {value} % were measured, the 95 % interval is {range} %."
+            )
         })
     }
 
@@ -134,13 +154,21 @@ impl Report {
                 (None, None) => String::new(),
             },
         };
-        let times = |label, detail: &str, cost: fn(&Profile) -> f64| {
-            self.ratio(cost).map(|times| KeyFigure {
-                value: format!("{} ×", significant(times)),
-                label,
-                detail: detail.into(),
-            })
-        };
+        let times =
+            |[less, same, more]: [&'static str; 3], detail: &str, cost: fn(&Profile) -> f64| {
+                self.ratio(cost).map(|times| {
+                    let (times, label) = match Ratio::of(times) {
+                        Ratio::Less(times) => (times, less),
+                        Ratio::Same => (significant(1.0), same),
+                        Ratio::More(times) => (times, more),
+                    };
+                    KeyFigure {
+                        value: format!("{times} ×"),
+                        label,
+                        detail: detail.into(),
+                    }
+                })
+            };
         let held_out = self
             .model(ModelRole::Student)
             .and_then(|student| student.held_out);
@@ -162,11 +190,13 @@ impl Report {
                 label: "top-1 agreement",
                 detail: "same likeliest token as the teacher".into(),
             }),
-            times("fewer parameters", "teacher to student", |profile| {
-                profile.parameters as f64
-            }),
             times(
-                "shorter latency",
+                ["fewer parameters", "the parameters", "the parameters"],
+                "teacher to student",
+                |profile| profile.parameters as f64,
+            ),
+            times(
+                ["shorter latency", "the latency", "the latency"],
                 "median time of one answer, teacher to student",
                 |profile| profile.latency_seconds,
             ),
@@ -182,6 +212,27 @@ impl Report {
         };
         let (teacher, student) = (cost(of(ModelRole::Teacher)?), cost(of(ModelRole::Student)?));
         (student > 0.0).then(|| teacher / student)
+    }
+}
+
+/// How many times less, or as much, a student costs than its teacher, as it is shown.
+enum Ratio {
+    Less(String),
+    Same,
+    More(String),
+}
+
+impl Ratio {
+    /// Of the teacher's cost to the student's.
+    fn of(times: f64) -> Self {
+        let (less, more) = (significant(times), significant(1.0 / times));
+        if less == more {
+            Self::Same
+        } else if times > 1.0 {
+            Self::Less(less)
+        } else {
+            Self::More(more)
+        }
     }
 }
 

@@ -171,7 +171,8 @@ fn the_summary_is_computed_from_the_numbers() {
     for part in [
         "The student keeps 96.9 % of the teacher's exact-match accuracy (95 % interval ",
         "200 held-out problems) with 11.6 times fewer parameters.",
-        "Distillation closed 92.1 % of the gap",
+        "Distillation closed 92.1 % of the gap between the teacher and the same student trained without it \
+         (95 % interval 85.7 to 97.4 %).",
         "On 12,800 held-out tokens its predictions are 0.0312 nats per token from the teacher's, and",
         "96.1 % of the time.",
     ] {
@@ -180,6 +181,70 @@ fn the_summary_is_computed_from_the_numbers() {
             "{part:?} is missing from {summary:?}"
         );
     }
+}
+
+#[test]
+fn no_gap_is_called_closed_that_may_be_open() {
+    let summary = |student, baseline| {
+        let bootstrap = PairedBootstrap {
+            resamples: 1000,
+            seed: 7,
+        };
+        let mut report = report();
+        let (teacher, student, baseline) = (measured(196), measured(student), measured(baseline));
+        let comparison = Comparison::new(&teacher, &student, Some(&baseline), bootstrap);
+        report.comparison = Some(comparison.unwrap());
+        report.summary()
+    };
+    let (unsure, worse) = (summary(121, 120), summary(100, 120));
+    assert!(
+        unsure.contains(
+            "without it is not certain: 1.3 % were measured, the 95 % interval is 0.0 to"
+        ),
+        "{unsure}"
+    );
+    assert!(
+        worse.contains(
+            "without the teacher does better: distillation closed -26.3 % of the gap (95"
+        ),
+        "{worse}"
+    );
+    let mut report = report();
+    let share = report.comparison.as_mut().unwrap().gap_closed.as_mut();
+    let share = share.unwrap();
+    share.interval = None;
+    share.reason = Some("no interval: one cluster".into());
+    let unknown = report.summary();
+    assert!(
+        unknown.contains("cannot be said: 92.1 % were measured, with no interval: one cluster."),
+        "{unknown}"
+    );
+    for text in [unsure, worse, unknown] {
+        assert!(!text.contains("Distillation closed"), "{text}");
+    }
+}
+
+#[test]
+fn a_student_that_costs_more_is_not_said_to_cost_less() {
+    let with = |parameters, latency| {
+        let mut report = report();
+        report.models[1].profile = Some(costs(parameters, latency));
+        (report.summary(), report.to_html().unwrap())
+    };
+    let (summary, page) = with(2 * 812_544, 0.0123);
+    assert!(
+        summary.contains("with 2.00 times as many parameters."),
+        "{summary}"
+    );
+    for text in [&summary, &page] {
+        assert!(
+            !text.contains("fewer") && !text.contains("shorter"),
+            "{text}"
+        );
+    }
+    let (summary, page) = with(812_544, 0.03);
+    assert!(summary.contains("with as many parameters."), "{summary}");
+    assert!(page.contains("2.44 ×"), "{page}");
 }
 
 #[test]

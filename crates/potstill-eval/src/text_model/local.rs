@@ -152,6 +152,12 @@ impl<M: CausalLm + Generate> TextModel for LocalTextModel<M> {
             .model
             .generate(&prompts, &generate)
             .map_err(|source| failed(source.into()))?;
+        if generations.len() != prompts.len() {
+            return Err(Error::AnswerCount {
+                asked: prompts.len(),
+                given: generations.len(),
+            });
+        }
         let text = |tokens: &[u32]| {
             let text = self.tokenizer.decode(tokens, true);
             text.map(|text| stop.cut(&text).to_owned())

@@ -73,6 +73,20 @@ impl<'a> Pair<'a> {
         self.own.value - self.theirs.value
     }
 
+    /// Number of items, where the model's metric has some.
+    pub(super) fn items(&self) -> Option<usize> {
+        Some(self.own.scores.as_ref()?.items().len())
+    }
+
+    /// Number of items of the side that has fewer, clusters counting as one; a side without items counts
+    /// as one, unless both are.
+    pub(super) fn independent(&self) -> Option<usize> {
+        let sides = [&self.own.scores, &self.theirs.scores];
+        let count = |scores: &Option<Scores>| scores.as_ref().map(|it| it.clusters().count());
+        let [own, theirs] = sides.map(count);
+        (own.is_some() || theirs.is_some()).then(|| own.unwrap_or(1).min(theirs.unwrap_or(1)))
+    }
+
     /// The model's scores and the baseline's.
     pub(super) fn scores(&self) -> Result<(&'a Scores, &'a Scores), Unjudged> {
         match (&self.own.scores, &self.theirs.scores) {

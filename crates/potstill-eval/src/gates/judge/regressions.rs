@@ -4,7 +4,10 @@ use super::compared::Compared;
 use super::{Bench, Found, Unjudged, enough, figure, outcome, unset};
 use crate::gates::rules::NoRegression;
 use crate::gates::{GateKind, GateOutcome};
-use crate::{Better, SignFlips, holm};
+use crate::{Better, SignFlips, holm, number};
+
+/// Fewest items where a gate names no number.
+const FEWEST: usize = 30;
 
 impl Bench<'_> {
     /// All regressions together, because the tests among them share a level.
@@ -20,11 +23,14 @@ impl Bench<'_> {
             .filter_map(|found| found.as_mut().ok().filter(|found| found.p_value.is_some()))
             .collect();
         let p_values: Vec<f64> = tests.iter().filter_map(|found| found.p_value).collect();
-        for (found, p) in tests.into_iter().zip(holm(&p_values)) {
+        let flips = SignFlips::new(self.gates.seed);
+        let adjusted = holm(&p_values);
+        for ((found, alone), p) in tests.into_iter().zip(p_values).zip(adjusted) {
             found.p_value = Some(p);
             // Until here it said whether the model is at least as good.
             found.holds |= p >= self.gates.alpha;
-            found.text = format!("{}, p = {}", found.text, figure(p));
+            let p = number::p_value(p, flips.is_bound(alone));
+            found.text = format!("{}, {p}", found.text);
         }
         let gates = self.gates.no_regression.iter().zip(found);
         gates
@@ -54,15 +60,21 @@ impl Bench<'_> {
         let text = format!("difference {}", figure(difference));
         let value = Some(difference);
         if let Some(tolerance) = gate.tolerance {
+            let independent = compared.independent();
+            match (gate.min_items, independent) {
+                (None, None) => {}
+                (fewest, found) => enough(found.unwrap_or(1), fewest.unwrap_or(FEWEST))?,
+            }
             return Ok(Found {
                 holds: gain >= -tolerance,
                 text,
                 value,
+                items: compared.items(),
                 ..Found::default()
             });
         }
         let pairs = compared.pairs()?;
-        enough(pairs.clusters(), gate.min_items)?;
+        enough(pairs.clusters(), gate.min_items.unwrap_or(FEWEST))?;
         let flips = SignFlips::new(self.gates.seed);
         self.could_fail(&flips, pairs.clusters())?;
         let p_value = pairs.p_value(&flips).map_err(|error| error.to_string())?;
