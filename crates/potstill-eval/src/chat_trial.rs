@@ -1,12 +1,12 @@
 //! A chat model answers items, and its answers are kept before anyone judges them.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use potstill_core::{ChatError, ChatFinish, ChatModel, ChatReply, ChatRequest, Sampling};
 use potstill_data::ChatJournal;
 use serde::Serialize;
 
+use crate::scores::all_different;
 use crate::{Error, ExactMatch, ItemResult, ItemScore, Scores};
 
 /// A question to a [`ChatModel`].
@@ -126,12 +126,7 @@ impl<'a> ChatTrial<'a> {
         if items.is_empty() {
             return Err(Error::Empty { what: "item" });
         }
-        let mut seen = HashSet::new();
-        if let Some(twice) = items.iter().find(|item| !seen.insert(&item.id)) {
-            return Err(Error::DuplicateItem {
-                id: twice.id.clone(),
-            });
-        }
+        all_different(items.iter().map(|item| item.id.as_str()))?;
         let journal = ChatJournal::open(journal, model).map_err(|source| Error::Journal {
             path: journal.into(),
             source: Box::new(source),

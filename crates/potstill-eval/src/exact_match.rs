@@ -1,10 +1,9 @@
 //! Exact match: the share of problems whose generated answer is the expected one.
 
-use std::collections::HashSet;
-
 use potstill_core::{FinishReason, Generate, GenerateOptions, Generation};
 use serde::{Deserialize, Serialize};
 
+use crate::scores::all_different;
 use crate::{Error, ItemScore, Proportion, Scores};
 
 /// What the right answer to an [`Item`] is.
@@ -118,12 +117,7 @@ where
             expected: "at least 1",
         });
     }
-    let mut seen = HashSet::new();
-    if let Some(twice) = items.iter().find(|item| !seen.insert(&item.id)) {
-        return Err(Error::DuplicateItem {
-            id: twice.id.clone(),
-        });
-    }
+    all_different(items.iter().map(|item| item.id.as_str()))?;
     let mut results = Vec::with_capacity(items.len());
     for batch in items.chunks(options.batch) {
         let prompts: Vec<Vec<u32>> = batch.iter().map(|item| item.prompt.clone()).collect();

@@ -43,9 +43,14 @@ impl Provenance {
     /// The same of a run that ends now, in UTC.
     #[must_use]
     pub fn finished_now(mut self) -> Self {
-        self.finished_at = Some(Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        self.finished_at = Some(whole_seconds(Timestamp::now()));
         self
     }
+}
+
+/// A time without fractions of a second, which older readers do not expect.
+pub(crate) fn whole_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

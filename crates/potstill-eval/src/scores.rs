@@ -70,20 +70,13 @@ impl Scores {
         if items.is_empty() {
             return Err(Error::Empty { what: "item" });
         }
-        let mut seen = HashSet::with_capacity(items.len());
-        for item in &items {
-            if !item.score.is_finite() {
-                return Err(Error::Score {
-                    id: item.id.clone(),
-                    score: item.score,
-                });
-            }
-            if !seen.insert(item.id.as_str()) {
-                return Err(Error::DuplicateItem {
-                    id: item.id.clone(),
-                });
-            }
+        if let Some(item) = items.iter().find(|item| !item.score.is_finite()) {
+            return Err(Error::Score {
+                id: item.id.clone(),
+                score: item.score,
+            });
         }
+        all_different(items.iter().map(|item| item.id.as_str()))?;
         Ok(Self { items })
     }
 
@@ -196,6 +189,15 @@ impl TryFrom<Vec<ItemScore>> for Scores {
 impl From<Scores> for Vec<ItemScore> {
     fn from(scores: Scores) -> Self {
         scores.items
+    }
+}
+
+/// That no two items have the same id.
+pub(crate) fn all_different<'a>(ids: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    match ids.into_iter().find(|id| !seen.insert(*id)) {
+        Some(twice) => Err(Error::DuplicateItem { id: twice.into() }),
+        None => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{GateError, GateOutcome, GateReport, Verdict};
+use crate::provenance::whole_seconds;
 
 impl GateReport {
     /// The report as JUnit XML: one test case for each gate, a `failure` for one that does not hold and
@@ -18,9 +19,7 @@ impl GateReport {
     /// Never in practice: the report is written to memory.
     pub fn to_junit(&self, judged_at: Timestamp) -> Result<String, GateError> {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-        // Whole seconds, as older readers expect.
-        let judged_at = judged_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        self.write_xml(&mut writer, &judged_at)
+        self.write_xml(&mut writer, &whole_seconds(judged_at))
             .map_err(|error| GateError::Render(error.into()))?;
         let mut bytes = writer.into_inner();
         bytes.push(b'\n');

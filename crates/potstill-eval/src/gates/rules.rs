@@ -8,6 +8,9 @@ use super::GateError;
 
 const SCHEMA: &str = "potstill.gates/1";
 
+/// Fewest items where a gate names no number.
+pub(super) const FEWEST_ITEMS: usize = 30;
+
 /// All gates of a file: what must hold before a model ships.
 ///
 /// [`judge`](Self::judge) says of each rule whether it does. What cannot be judged never passes: a
@@ -142,7 +145,7 @@ pub struct NonInferior {
     /// that two models are exactly equal.
     pub margin: f64,
     /// Fewest items, a cluster counting as one, 30 by default: intervals of fewer are too narrow.
-    #[serde(default = "thirty")]
+    #[serde(default = "fewest_items")]
     pub min_items: usize,
     /// See [`UnsetAlias`].
     #[serde(default)]
@@ -164,7 +167,7 @@ pub struct Retained {
     #[serde(default)]
     pub bound: Bound,
     /// Fewest items, a cluster counting as one, 30 by default.
-    #[serde(default = "thirty")]
+    #[serde(default = "fewest_items")]
     pub min_items: usize,
     /// See [`UnsetAlias`].
     #[serde(default)]
@@ -344,6 +347,6 @@ fn one() -> usize {
     1
 }
 
-fn thirty() -> usize {
-    30
+fn fewest_items() -> usize {
+    FEWEST_ITEMS
 }

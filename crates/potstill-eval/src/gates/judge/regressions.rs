@@ -2,12 +2,9 @@
 
 use super::compared::Compared;
 use super::{Bench, Found, Unjudged, enough, figure, outcome, unset};
-use crate::gates::rules::NoRegression;
+use crate::gates::rules::{FEWEST_ITEMS, NoRegression};
 use crate::gates::{GateKind, GateOutcome};
 use crate::{Better, SignFlips, holm, number};
-
-/// Fewest items where a gate names no number.
-const FEWEST: usize = 30;
 
 impl Bench<'_> {
     /// All regressions together, because the tests among them share a level.
@@ -63,7 +60,7 @@ impl Bench<'_> {
             let independent = compared.independent();
             match (gate.min_items, independent) {
                 (None, None) => {}
-                (fewest, found) => enough(found.unwrap_or(1), fewest.unwrap_or(FEWEST))?,
+                (fewest, found) => enough(found.unwrap_or(1), fewest.unwrap_or(FEWEST_ITEMS))?,
             }
             return Ok(Found {
                 holds: gain >= -tolerance,
@@ -74,7 +71,7 @@ impl Bench<'_> {
             });
         }
         let pairs = compared.pairs()?;
-        enough(pairs.clusters(), gate.min_items.unwrap_or(FEWEST))?;
+        enough(pairs.clusters(), gate.min_items.unwrap_or(FEWEST_ITEMS))?;
         let flips = SignFlips::new(self.gates.seed);
         self.could_fail(&flips, pairs.clusters())?;
         let p_value = pairs.p_value(&flips).map_err(|error| error.to_string())?;

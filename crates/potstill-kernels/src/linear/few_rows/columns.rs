@@ -102,27 +102,26 @@ impl<W: RowAfterRow> WithSimd for Strip<'_, W> {
 
 impl<W: RowAfterRow> Strip<'_, W> {
     /// The same sums in the same order, for a single row of x: weights are widened where they are
-    /// multiplied, since nobody else needs them.
+    /// multiplied, since nobody else needs them. A panel is `V` vectors wide.
     #[inline(always)]
     fn one_row<S: Simd, const V: usize>(self, simd: S) {
-        let tile = V * S::F32_LANES;
         let mut wide = [0.0; WIDTH];
         for k in (0..self.d_in).step_by(DEPTH) {
             let x = &self.x[k..self.d_in.min(k + DEPTH)];
-            for column in (0..self.columns).step_by(tile) {
-                let width = tile.min(self.columns - column);
-                let stored = S::as_mut_simd_f32s(&mut self.sums[column..column + tile]).0;
+            for column in (0..self.columns).step_by(WIDTH) {
+                let width = WIDTH.min(self.columns - column);
+                let stored = S::as_mut_simd_f32s(&mut self.sums[column..column + WIDTH]).0;
                 let mut sums = [simd.splat_f32s(0.0); V];
                 for (j, &x) in x.iter().enumerate() {
                     let (row, column) = (k + j, self.first + column);
-                    if width == tile {
+                    if width == WIDTH {
                         // A length that is known, so that they stay in registers.
-                        self.weight.widen(row, column, &mut wide[..tile], DEPTH);
+                        self.weight.widen(row, column, &mut wide, DEPTH);
                     } else {
                         self.weight.widen(row, column, &mut wide[..width], DEPTH);
                     }
                     let x = simd.splat_f32s(x);
-                    let weights = S::as_simd_f32s(&wide[..tile]).0;
+                    let weights = S::as_simd_f32s(&wide).0;
                     for (sum, weight) in sums.iter_mut().zip(weights) {
                         *sum = simd.mul_add_e_f32s(x, *weight, *sum);
                     }
