@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "it talks to a person")]
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use std::{fs, slice};
 
@@ -14,7 +15,7 @@ use anyhow::Result;
 use browser::{TextModel, Weights};
 use clap::Parser;
 use potstill::burn::tensor::{Device, FloatDType};
-use potstill::core::Generate;
+use potstill::core::{Generate, GenerateOptions, StopRule};
 use potstill::models::{BlockType, Checkpoint, GgufOptions, save_gguf};
 use serde_json::json;
 
@@ -54,27 +55,40 @@ fn main() -> Result<()> {
     let source = TextModel::read(&name, bytes, arguments.weights, &Device::default())?;
 
     let prompt = source.prompt(&arguments.text)?;
-    let write = |tokens| -> Result<_> {
-        let start = Instant::now();
-        let options = source.options(&prompt, tokens);
-        let mut written = source.model.generate(slice::from_ref(&prompt), &options)?;
-        let written = written.remove(0);
-        Ok((written.tokens, start.elapsed().as_secs_f64()))
+    let limit = if arguments.smoke { 2 } else { arguments.tokens };
+    let first_token = Arc::new(OnceLock::new());
+    let seen = Arc::clone(&first_token);
+    let options = GenerateOptions {
+        stop_rule: Some(StopRule::new(move |_| {
+            seen.get_or_init(Instant::now);
+            false
+        })),
+        ..source.options(&prompt, limit)
     };
-    // Once for the caches of the processor. Then reading the prompt and writing the first token are
-    // counted apart, as on the page.
-    write(1)?;
-    let (_, first) = write(1)?;
-    let (tokens, all) = write(if arguments.smoke { 2 } else { arguments.tokens })?;
-    let text = source.text(&tokens)?;
-    let rate = (tokens.len() - 1) as f64 / (all - first);
+    // Once for the caches of the processor.
+    let one = source.options(&prompt, 1);
+    source.model.generate(slice::from_ref(&prompt), &one)?;
+    let written = source
+        .model
+        .generate(slice::from_ref(&prompt), &options)?
+        .remove(0);
+    let tokens = written.tokens.len();
+    // Of the tokens behind the first, as on the page.
+    let rate = first_token
+        .get()
+        .filter(|_| tokens > 1)
+        .map(|begun: &Instant| (tokens - 1) as f64 / begun.elapsed().as_secs_f64());
+    let text = source.text(&written.tokens)?;
     if arguments.json {
         println!(
             "{}",
-            json!({"text": text, "tokens": tokens.len(), "tokens_per_second": rate})
+            json!({"text": text, "tokens": tokens, "tokens_per_second": rate})
         );
     } else {
-        println!("{text}\n\n{} tokens, {rate:.1} tokens/s", tokens.len());
+        println!("{text}\n\n{tokens} tokens");
+        if let Some(rate) = rate {
+            println!("{rate:.1} tokens/s");
+        }
     }
     Ok(())
 }
